@@ -1,0 +1,182 @@
+"""The composition root: the only module that names adapters and puts the parts together."""
+
+import gc
+import os
+import random
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from podium.adapters.blobs.directory import DirectoryBlobs
+from podium.adapters.expressions.cel import CelExpressions
+from podium.adapters.sqlite.store import SqliteStore
+from podium.authoring.client import App
+from podium.authoring.decorators import known_workflows
+from podium.authoring.project import project_settings
+from podium.core.definition import Workflow
+from podium.errors import RequestError
+from podium.ports.store import NodeRow, Store
+from podium.runtime.engine import Engine
+from podium.runtime.options import EngineOptions
+from podium.runtime.payloads import Payloads
+from podium.runtime.registry import Registry
+from podium.settings import Settings
+
+__all__ = [
+    "build_engine",
+    "connect",
+    "connect_alone",
+    "connect_desk",
+    "examine_store",
+    "expressions",
+    "open_reader",
+    "open_store",
+    "sqlite_path",
+    "tune_process",
+]
+
+
+_FOR_EVER_S: Final = 1e9
+
+TOOLS: Final = {
+    "shell": "podium.adapters.tools.shell:run_shell",
+    "http": "podium.adapters.tools.http:run_http",
+}
+
+
+def sqlite_path(url: str) -> Path:
+    """Return the file of a `sqlite:///path` URL (three slashes: relative, four: absolute).
+
+    Raises `RequestError` PDM-R042 for any other URL.
+    """
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or len(url) == len(prefix):
+        raise RequestError(
+            f"The store {url!r} is not supported.",
+            why="This version keeps runs in a SQLite file.",
+            fix="Use sqlite:///path/to/podium.db (four slashes for an absolute path).",
+            code="PDM-R042",
+        )
+    return Path(url.removeprefix(prefix))
+
+
+def tune_process() -> None:
+    """Tune the garbage collector of a process that is ours (never of one we are embedded in).
+
+    An engine makes many short-lived objects without cycles; at the default threshold looking
+    for cycles among them takes a fifth of the time.
+    """
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+def open_store(url: str) -> Store:
+    """Return the store of a URL; it is opened by its first user."""
+    return SqliteStore(sqlite_path(url))
+
+
+def expressions() -> CelExpressions:
+    """Return the expression engine."""
+    return CelExpressions()
+
+
+class _OwnRunsOnly(SqliteStore):
+    """A store whose engine takes no run that it was not asked to take."""
+
+    async def adopt(self, node: NodeRow, *, limit: int, run_no: int | None = None) -> Sequence[int]:
+        """See `Store.adopt`; without `run_no`, nothing is taken."""
+        if run_no is None:
+            return ()
+        return await super().adopt(node, limit=limit, run_no=run_no)
+
+    async def next_wake_us(self) -> int | None:
+        """See `Store.next_wake_us`; the runs of others are woken by others."""
+        return None
+
+
+def build_engine(settings: Settings, *, role: str = "all", alone: bool = False) -> Engine:
+    """Return an engine on the store of `settings`, ready to run; `alone`: see `connect_alone`."""
+    path = sqlite_path(settings.database_url)
+    store = _OwnRunsOnly(path) if alone else SqliteStore(path)
+    payloads = Payloads(DirectoryBlobs(path.with_name(path.name + ".blobs")))
+    registry = Registry(
+        store=store,
+        payloads=payloads,
+        expressions=expressions(),
+        tools=TOOLS,
+        local=_local_workflow,
+    )
+    options = EngineOptions(
+        capacity=settings.capacity,
+        evict_after_us=int(settings.evict_after * 1_000_000),
+        role=role,
+    )
+    return Engine(
+        store=store,
+        payloads=payloads,
+        registry=registry,
+        dice=random.random,
+        boot_id=uuid.uuid4().hex,
+        options=options,
+    )
+
+
+def _local_workflow(name: str) -> Workflow | None:
+    found = known_workflows().get(name)
+    return None if found is None else found.definition
+
+
+def connect(url: str | None = None, *, settings: Settings | None = None) -> App:
+    """Return an `App` on a store, to be used as an async context manager.
+
+    Without `settings`, those of the project: environment, `podium.yaml` in the working
+    directory, defaults, as for the command line. `url` names another store.
+    """
+    chosen = settings
+    if chosen is None:
+        chosen, _ = project_settings(flags={}, environment=os.environ, folder=Path.cwd())
+    if url is not None:
+        chosen = replace(chosen, database_url=url)
+    return App(build_engine(chosen), organization=chosen.organization)
+
+
+def connect_alone(settings: Settings) -> App:
+    """Return an `App` that drives the runs it starts or adopts by name, and no others.
+
+    Its runs stay in memory while they wait: nobody else is asked to wake them.
+    """
+    return App(
+        build_engine(replace(settings, evict_after=_FOR_EVER_S), role="run", alone=True),
+        organization=settings.organization,
+    )
+
+
+def connect_desk(settings: Settings) -> App:
+    """Return an `App` that decides and runs nothing: for verbs on runs that have no engine."""
+    return App(
+        build_engine(replace(settings, capacity=0), role="desk", alone=True),
+        organization=settings.organization,
+    )
+
+
+@asynccontextmanager
+async def open_reader(settings: Settings) -> AsyncGenerator[App]:
+    """Open the store only: no node is registered, no run is taken; verbs wait for others."""
+    engine = build_engine(settings, role="reader")
+    await engine.store.open()
+    try:
+        yield App(engine, organization=settings.organization)
+    finally:
+        await engine.store.close()
+
+
+def examine_store(url: str) -> dict[str, Any]:
+    """Return facts about the file of a store, for an operator; see `examine`."""
+    # Imported here: only a check-up needs it.
+    from podium.adapters.sqlite.health import examine  # noqa: PLC0415
+
+    return examine(sqlite_path(url))

@@ -1,0 +1,1 @@
+"""The pure core: facts in, decisions out. No I/O, clock, randomness or asyncio."""

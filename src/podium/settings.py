@@ -1,0 +1,180 @@
+"""One typed object with every setting: flag > environment > podium.yaml > default.
+
+Each value knows where it came from, so `podium config show` can say so. Files are read by the
+caller; this module only merges what it is given.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from podium.core.definition import SECOND_US, RetryPolicy
+from podium.core.definition import Settings as RunSettings
+from podium.core.durations import parse_duration
+from podium.errors import RequestError, did_you_mean
+
+__all__ = ["DEFAULT_STORE", "Settings", "Sourced", "merge_settings", "run_settings"]
+
+DEFAULT_STORE: Final = "sqlite:///.podium/podium.db"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of one podium process."""
+
+    database_url: str = DEFAULT_STORE
+    """Where runs are kept: `sqlite:///path`."""
+    organization: str = "default"
+    """The organization that started runs belong to."""
+    capacity: int = 1000
+    """Attempts this process runs at once."""
+    evict_after: float = 1.0
+    """Seconds a run only waits before it leaves memory."""
+    task_modules: tuple[str, ...] = ()
+    """Modules whose functions may be named by definitions that come over the network."""
+    allow_shell: tuple[str, ...] = ()
+    """Executables that definitions that come over the network may run."""
+    log_level: str = "warning"
+    """debug, info, warning or error."""
+    workflow: dict[str, Any] = {}
+    """Defaults of every run: the keys of a definition's `settings:` block."""
+    agent: dict[str, Any] = {}
+    """Defaults of agents (seed 002): capacity, health_check_interval, heartbeat_timeout, …"""
+    llm: dict[str, Any] = {}
+    """Providers and models; read by the LLM gateway."""
+    budgets: tuple[dict[str, Any], ...] = ()
+    """Budgets; read by the LLM gateway."""
+
+
+class Sourced(msgspec.Struct, frozen=True):
+    """A value and where it came from."""
+
+    value: Any
+    source: str
+
+
+_FILE_ONLY: Final = frozenset({"workflow", "agent", "llm", "budgets"})
+
+
+def merge_settings(
+    *,
+    flags: Mapping[str, Any],
+    environment: Mapping[str, str],
+    file: Mapping[str, Any],
+    file_name: str = "podium.yaml",
+) -> tuple[Settings, dict[str, Sourced]]:
+    """Return the settings and the source of each value.
+
+    Raises `RequestError` PDM-R040 for an unknown key in the file, PDM-R041 for a bad value.
+    """
+    known = Settings.__struct_fields__
+    for key in file:
+        if key not in known and key != "agents":
+            raise RequestError(
+                f"{file_name} has an unknown key {key!r}.",
+                fix=did_you_mean(key, known),
+                code="PDM-R040",
+            )
+    sources: dict[str, Sourced] = {}
+    for name in known:
+        sources[name] = _lookup(name, flags, environment, file, file_name)
+    values = {name: each.value for name, each in sources.items()}
+    try:
+        return msgspec.convert(values, Settings, strict=False), sources
+    except msgspec.ValidationError as error:
+        raise RequestError(
+            f"A setting has a wrong value: {error}.",
+            fix="`podium config show` lists every value with its source.",
+            code="PDM-R041",
+        ) from error
+
+
+def _lookup(
+    name: str,
+    flags: Mapping[str, Any],
+    environment: Mapping[str, str],
+    file: Mapping[str, Any],
+    file_name: str,
+) -> Sourced:
+    if flags.get(name) is not None:
+        return Sourced(flags[name], "flag")
+    if name not in _FILE_ONLY:
+        names = [f"PODIUM_{name.upper()}"] + (["DATABASE_URL"] if name == "database_url" else [])
+        for variable in names:
+            if environment.get(variable):
+                return Sourced(_from_text(name, environment[variable]), variable)
+    if name in file:
+        return Sourced(file[name], file_name)
+    field = next(f for f in msgspec.structs.fields(Settings) if f.name == name)
+    default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+    return Sourced(default, "default")
+
+
+def _from_text(name: str, text: str) -> Any:
+    if name in {"task_modules", "allow_shell"}:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text
+
+
+def run_settings(defaults: Mapping[str, Any]) -> RunSettings:
+    """Return run settings from a `workflow:` block of podium.yaml (seed 002's keys).
+
+    Raises `RequestError` PDM-R040 for an unknown key, PDM-R041 for a bad value.
+    """
+    for key in defaults:
+        if key not in _RUN_KEYS:
+            raise RequestError(
+                f"The `workflow:` block has an unknown key {key!r}.",
+                fix=did_you_mean(key, _RUN_KEYS),
+                code="PDM-R040",
+            )
+    base = RunSettings()
+    policy = base.retry
+    delay_us = _duration_us(defaults, "retry_delay", policy.delay_initial_us)
+    policy = RetryPolicy(
+        max_retries=_count(defaults, "max_retries", policy.max_retries),
+        delay_initial_us=delay_us,
+        exponential=bool(defaults.get("exponential_backoff", policy.exponential)),
+        delay_max_us=max(policy.delay_max_us, delay_us),
+    )
+    return msgspec.structs.replace(
+        base,
+        retry=policy,
+        timeout_us=_duration_us(defaults, "timeout", 3600 * SECOND_US),
+        max_parallel_steps=_count(defaults, "max_parallel_steps", 0) or None,
+        circuit_breaker=defaults.get("circuit_breaker"),
+    )
+
+
+_RUN_KEYS: Final = (
+    "timeout",
+    "max_retries",
+    "retry_delay",
+    "exponential_backoff",
+    "circuit_breaker",
+    "max_parallel_steps",
+)
+
+
+def _duration_us(values: Mapping[str, Any], name: str, default: int) -> int:
+    if values.get(name) is None:
+        return default
+    parsed = parse_duration(values[name])
+    if parsed is None:
+        raise _bad_value(name, values[name], 'seconds as a number, or text such as "90s"')
+    return parsed
+
+
+def _count(values: Mapping[str, Any], name: str, default: int) -> int:
+    value = values.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise _bad_value(name, value, "a whole number from 0")
+    return value
+
+
+def _bad_value(name: str, value: Any, expected: str) -> RequestError:
+    return RequestError(
+        f"`workflow: {name}` is {value!r}.",
+        fix=f"Write {expected}.",
+        code="PDM-R041",
+    )
