@@ -1,0 +1,1 @@
+"""Implementations of the ports, each apart from the others; only app.py names them."""

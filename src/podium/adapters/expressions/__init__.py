@@ -1,0 +1,1 @@
+"""Expression engines behind the expressions port."""

@@ -1,0 +1,252 @@
+-- The store as it is today. A new store is made from this text; an old one gets there by the
+-- numbered files in migrations/, and a test compares the two results.
+--
+-- Hot rows hold integers: statuses are the enums of core/states.py, times are microseconds since
+-- 1970 UTC, and keys are run_no << 24 | number, so that what belongs to a run lies together and
+-- needs no second index. The views at the end say the same in words.
+
+create table store (
+  one integer primary key check (one = 1),
+  next_run_no integer not null check (next_run_no > 0),
+  clock_us integer not null
+) strict;
+
+insert into store values (1, 1, 0);
+
+-- A process that runs work. autoincrement: an id that ever fenced a run is never used again.
+create table node (
+  node_id integer primary key autoincrement,
+  epoch integer not null check (epoch > 0),
+  state integer not null check (state between 0 and 2),
+  boot_id text not null,
+  pid integer not null,
+  host text not null,
+  role text not null,
+  started_us integer not null,
+  lease_until_us integer not null,
+  -- The same lease on the machine's boot clock, which no one can set.
+  machine text not null,
+  lease_until_boot_us integer not null
+) strict;
+
+-- What changes while a run advances. Output and error come last: they are written once, at the
+-- end. slot spreads organizations over several stores one day; it is here from the first day.
+create table run (
+  run_no integer primary key check (run_no between 1 and 549755813887),
+  slot integer not null check (slot between 0 and 4095),
+  status integer not null check (status between 0 and 10),
+  reason text not null check (instr(reason, char(0)) = 0),
+  priority integer not null check (priority between 0 and 100),
+  generation integer not null check (generation > 0),
+  last_seq integer not null check (last_seq between 0 and 16777215),
+  home integer,
+  home_epoch integer not null check (home_epoch >= 0),
+  wake_us integer,
+  started_us integer,
+  ended_us integer,
+  updated_us integer not null,
+  recoveries integer not null check (recoveries >= 0),
+  format integer not null,
+  min_engine integer not null,
+  steps_open integer not null,
+  steps_done integer not null,
+  steps_failed integer not null,
+  output blob,
+  error blob,
+  check ((status >= 7) = (ended_us is not null))
+) strict;
+
+-- Homeless open runs by urgency: what adopt takes next.
+create index run_due on run (priority, wake_us)
+  where home is null and wake_us is not null and status < 7;
+
+create index run_at_home on run (home) where home is not null;
+
+-- What a run was started with; never changes, so ticks need not carry it along.
+create table run_start (
+  run_no integer primary key,
+  organization text not null check (instr(organization, char(0)) = 0),
+  workflow text not null check (instr(workflow, char(0)) = 0),
+  def_hash text not null check (instr(def_hash, char(0)) = 0),
+  created_us integer not null,
+  parent_run integer,
+  parent_step integer,
+  forked_from integer,
+  idempotency_key text check (instr(idempotency_key, char(0)) = 0),
+  request_hash text not null check (instr(request_hash, char(0)) = 0),
+  labels text check (instr(labels, char(0)) = 0),
+  input blob not null
+) strict;
+
+create unique index run_start_key on run_start (organization, idempotency_key)
+  where idempotency_key is not null;
+
+create index run_start_parent on run_start (parent_run) where parent_run is not null;
+
+create table run_label (
+  name text not null check (instr(name, char(0)) = 0),
+  value text not null check (instr(value, char(0)) = 0),
+  run_no integer not null,
+  primary key (name, value, run_no)
+) strict, without rowid;
+
+-- One packed record per run and tick: events first_seq .. first_seq + n - 1, where first_seq is
+-- the low 24 bits of the key.
+create table journal (
+  key integer primary key,
+  n integer not null check (n > 0),
+  format integer not null,
+  body blob not null
+) strict;
+
+create table snapshot (
+  run_no integer primary key,
+  seq integer not null,
+  body blob not null
+) strict;
+
+create table step (
+  key integer primary key,
+  path text not null check (instr(path, char(0)) = 0),
+  task text not null check (instr(task, char(0)) = 0),
+  kind integer not null check (kind between 0 and 8),
+  status integer not null check (status between 0 and 11),
+  reason text not null check (instr(reason, char(0)) = 0),
+  attempts integer not null check (attempts >= 0),
+  started_us integer,
+  ended_us integer,
+  wake_us integer,
+  error blob,
+  check (status not in (6, 7) or ended_us is not null)
+) strict;
+
+create table approval (
+  approval_no integer primary key,
+  organization text not null check (instr(organization, char(0)) = 0),
+  conversation_id text not null check (instr(conversation_id, char(0)) = 0),
+  path text not null check (instr(path, char(0)) = 0),
+  prompt text not null check (instr(prompt, char(0)) = 0),
+  payload blob not null,
+  payload_hash text not null check (instr(payload_hash, char(0)) = 0),
+  status integer not null check (status between 0 and 5),
+  generation integer not null check (generation > 0),
+  created_us integer not null,
+  expires_us integer,
+  decided_us integer,
+  decided_by text not null check (instr(decided_by, char(0)) = 0),
+  comment text not null check (instr(comment, char(0)) = 0),
+  check (status <> 0 or decided_us is null),
+  check (status not in (1, 2, 3) or decided_us is not null)
+) strict;
+
+create index approval_pending on approval (created_us, approval_no) where status = 0;
+
+create table dead_letter (
+  key integer primary key,
+  path text not null check (instr(path, char(0)) = 0),
+  reason text not null check (instr(reason, char(0)) = 0),
+  created_us integer not null,
+  status text not null check (status in ('parked', 'replayed', 'discarded', 'expired'))
+) strict;
+
+create index dead_letter_parked on dead_letter (created_us, key) where status = 'parked';
+
+-- A queue, not a cursor: the tick that consumes a message deletes it.
+create table inbox (
+  key integer primary key,
+  message_id text not null unique check (instr(message_id, char(0)) = 0),
+  run_no integer not null check (run_no between 1 and 549755813887),
+  body blob not null,
+  sent_us integer not null
+) strict;
+
+create index inbox_run on inbox (run_no);
+
+-- What became of a message; kept for a day.
+create table outcome (
+  key integer primary key,
+  message_id text not null unique check (instr(message_id, char(0)) = 0),
+  run_no integer not null,
+  applied integer not null check (applied in (0, 1)),
+  status integer not null check (status between 0 and 10),
+  seq integer not null,
+  detail text not null check (instr(detail, char(0)) = 0),
+  decided_us integer not null
+) strict;
+
+create table definition (
+  def_hash text primary key check (instr(def_hash, char(0)) = 0),
+  name text not null check (instr(name, char(0)) = 0),
+  number integer not null check (number > 0),
+  label text not null check (instr(label, char(0)) = 0),
+  body blob not null,
+  created_us integer not null,
+  unique (name, number)
+) strict;
+
+-- Which version of a workflow new runs get.
+create table workflow (
+  name text primary key,
+  active_hash text not null references definition (def_hash)
+) strict, without rowid;
+
+create view orchestration_runs as
+select 'run_'
+         || substr('0123456789abcdefghjkmnpqrstvwxyz', (run_no >> 35 & 31) + 1, 1)
+         || substr('0123456789abcdefghjkmnpqrstvwxyz', (run_no >> 30 & 31) + 1, 1)
+         || substr('0123456789abcdefghjkmnpqrstvwxyz', (run_no >> 25 & 31) + 1, 1)
+         || substr('0123456789abcdefghjkmnpqrstvwxyz', (run_no >> 20 & 31) + 1, 1)
+         || substr('0123456789abcdefghjkmnpqrstvwxyz', (run_no >> 15 & 31) + 1, 1)
+         || substr('0123456789abcdefghjkmnpqrstvwxyz', (run_no >> 10 & 31) + 1, 1)
+         || substr('0123456789abcdefghjkmnpqrstvwxyz', (run_no >> 5 & 31) + 1, 1)
+         || substr('0123456789abcdefghjkmnpqrstvwxyz', (run_no & 31) + 1, 1) as run_id,
+       run_start.organization, run_start.workflow, run_start.def_hash,
+       case run.status
+         when 0 then 'queued' when 1 then 'planning' when 2 then 'running' when 3 then 'waiting'
+         when 4 then 'paused' when 5 then 'cancelling' when 6 then 'compensating'
+         when 7 then 'completed' when 8 then 'failed' when 9 then 'cancelled'
+         when 10 then 'aborted' end as status,
+       run.reason, run.priority, run.generation, run.last_seq, run.home as node_id,
+       run.recoveries, run.steps_open, run.steps_done, run.steps_failed,
+       strftime('%Y-%m-%dT%H:%M:%fZ', run_start.created_us / 1e6, 'unixepoch') as created_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', run.started_us / 1e6, 'unixepoch') as started_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', run.ended_us / 1e6, 'unixepoch') as ended_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', run.updated_us / 1e6, 'unixepoch') as updated_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', run.wake_us / 1e6, 'unixepoch') as wake_at,
+       run_start.idempotency_key, run_start.labels, run_no
+  from run join run_start using (run_no);
+
+create view orchestration_steps as
+select 'stp_' || substr(runs.run_id, 5) || '_' || (step.key & 16777215) as step_id,
+       runs.run_id, step.path, step.task,
+       case step.kind
+         when 0 then 'task' when 1 then 'map' when 2 then 'block' when 3 then 'loop'
+         when 4 then 'sleep' when 5 then 'signal' when 6 then 'approval' when 7 then 'child'
+         when 8 then 'value' end as kind,
+       case step.status
+         when 0 then 'pending' when 1 then 'queued' when 2 then 'running' when 3 then 'retrying'
+         when 4 then 'waiting' when 5 then 'checkpoint_pending' when 6 then 'completed'
+         when 7 then 'failed' when 8 then 'skipped' when 9 then 'cancelled'
+         when 10 then 'compensating' when 11 then 'compensated' end as status,
+       step.reason, step.attempts,
+       strftime('%Y-%m-%dT%H:%M:%fZ', step.started_us / 1e6, 'unixepoch') as started_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', step.ended_us / 1e6, 'unixepoch') as ended_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', step.wake_us / 1e6, 'unixepoch') as wake_at,
+       step.key >> 24 as run_no, step.key & 16777215 as step_no
+  from step join orchestration_runs as runs on runs.run_no = step.key >> 24;
+
+create view human_approvals as
+select 'apr_' || substr(runs.run_id, 5) || '_' || (approval.approval_no & 16777215)
+         as approval_id,
+       runs.run_id, approval.organization, approval.conversation_id, approval.path,
+       approval.prompt, approval.payload_hash,
+       case approval.status
+         when 0 then 'pending' when 1 then 'approved' when 2 then 'rejected'
+         when 3 then 'edited_and_approved' when 4 then 'expired' when 5 then 'cancelled'
+         end as status,
+       approval.generation,
+       strftime('%Y-%m-%dT%H:%M:%fZ', approval.created_us / 1e6, 'unixepoch') as created_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', approval.expires_us / 1e6, 'unixepoch') as expires_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', approval.decided_us / 1e6, 'unixepoch') as decided_at,
+       approval.decided_by, approval.comment, approval.approval_no
+  from approval join orchestration_runs as runs on runs.run_no = approval.approval_no >> 24;

@@ -1,0 +1,1 @@
+"""Built-in `uses:` that reach outside of the process."""

@@ -1,0 +1,1 @@
+"""Async services that carry out what the core decides."""

@@ -1,0 +1,583 @@
+"""The engine of one node: its public verbs, and what holds its parts together.
+
+The parts: `pump` commits ticks, `deeds` act on them, `homes` decides which runs live here,
+`attempts` runs user code. This module starts runs, tells them things, waits for them, and
+passes the outcome of each tick on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from podium.core import events as ev
+from podium.core.ids import run_id, slot_of
+from podium.core.messages import AttemptDone, Continue, Mail, encode_mail
+from podium.core.states import RunStatus, StepStatus
+from podium.core.turn import Facts, Turn
+from podium.errors import ConflictError, PodiumError, StoreError
+from podium.ports.store import (
+    MessageRow,
+    NodeRow,
+    OutcomeRow,
+    Refusal,
+    RefusalKind,
+    RunRow,
+    RunWrite,
+    Store,
+)
+from podium.runtime.actor import Actor
+from podium.runtime.answers import accepted, unknown_run
+from podium.runtime.attempts import Attempts
+from podium.runtime.deeds import Deeds
+from podium.runtime.homes import Homes
+from podium.runtime.options import EngineOptions, StartRequest
+from podium.runtime.payloads import Payloads
+from podium.runtime.pump import Pump
+from podium.runtime.registry import Registry
+
+__all__ = ["Engine", "Listener"]
+
+log = logging.getLogger("podium.engine")
+
+Listener = Callable[[int, int, int, Sequence[ev.Event]], None]
+"""Called after each commit with run number, first seq, time and events."""
+
+
+class Engine:
+    """See the module docstring. All methods are called on the event loop thread."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        payloads: Payloads,
+        registry: Registry,
+        dice: Callable[[], float],
+        boot_id: str,
+        options: EngineOptions | None = None,
+    ) -> None:
+        self.store = store
+        self.payloads = payloads
+        self.registry = registry
+        self.options = options or EngineOptions()
+        self.node: NodeRow | None = None
+        self.failure: PodiumError | None = None
+        self._boot_id = boot_id
+        self._actors: dict[int, Actor] = {}
+        self._starts: dict[int, asyncio.Future[Refusal | None]] = {}
+        self._ends: dict[int, list[asyncio.Future[RunRow]]] = {}
+        self._outcomes: dict[str, asyncio.Future[OutcomeRow]] = {}
+        self._listeners: dict[int, list[Listener]] = {}
+        self._numbers: list[int] = []
+        self._reserving = asyncio.Lock()
+        self._left: list[Actor] = []
+        """Runs that gave up their home and were not looked after once more."""
+        self._message_no = 0
+        self._group: asyncio.TaskGroup | None = None
+        self._started = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._attempts = Attempts(payloads=payloads, dice=dice, done=self._attempt_done)
+        self._pump = Pump(store=store, options=self.options, events=self, node=lambda: self.node)
+        self._deeds = Deeds(
+            office=self,
+            attempts=self._attempts,
+            registry=registry,
+            options=self.options,
+            free_room=self._pump.free_room,
+        )
+        self._homes = Homes(
+            store=store,
+            payloads=payloads,
+            registry=registry,
+            pump=self._pump,
+            options=self.options,
+            actors=self._actors,
+            node=lambda: self.node,
+            homeless_due=lambda: self.spawn(self._adopt_due(), "adopt"),
+            fenced=lambda: self.spawn(self._rejoin(self.node), "rejoin"),
+            receive=self._receive,
+            discard=self._discard,
+        )
+
+    # -- life ----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve until `stop` is called or the task is cancelled; the store must be open."""
+        await self._register()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self._attempts.open(group)
+                self.spawn(self._homes.watch(), "watch")
+                self.spawn(self._homes.sweep(), "sweep")
+                self.spawn(self._watch_ends(), "ends")
+                self._started.set()
+                try:
+                    await self._stopping.wait()
+                    await self._quiesce()
+                finally:
+                    self._group = None
+                self._attempts.cancel_all()
+                for task in self._follow_ups():
+                    task.cancel()
+        finally:
+            await self._leave()
+
+    async def _register(self) -> None:
+        self.node = await self.store.register_node(
+            boot_id=self._boot_id, role=self.options.role, lease_us=self.options.lease_us
+        )
+
+    async def _quiesce(self) -> None:
+        """Let the tick in flight land; nothing new is submitted afterwards."""
+        await self._pump.quiet()
+
+    def _follow_ups(self) -> list["asyncio.Task[Any]"]:
+        return [task for task in asyncio.all_tasks() if task.get_name() in self._task_names()]
+
+    def _task_names(self) -> set[str]:
+        return {f"podium-{id(self)}-{name}" for name in _FOLLOW_UPS}
+
+    async def _leave(self) -> None:
+        self._homes.close()
+        self._attempts.close()
+        for actor in self._actors.values():
+            actor.close()
+        self._actors.clear()
+        if self.node is not None and self.failure is None:
+            await self.store.release_node(self.node)
+
+    async def started(self) -> None:
+        """Return once the engine accepts work."""
+        await self._started.wait()
+
+    def stop(self) -> None:
+        """Leave: running attempts are cut off and their runs stay for the next home."""
+        self._stopping.set()
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run follow-up work in the background, until the engine stops."""
+        if self._group is None or self._stopping.is_set():
+            work.close()
+            return
+        task = self._group.create_task(self._guard(work, name), name=f"podium-{id(self)}-{name}")
+        # A task that is cancelled before its first line never awaits its work.
+        task.add_done_callback(lambda _: work.close())
+
+    async def _guard(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """A store that failed ends the engine; other errors are repeated by the next sweep."""
+        try:
+            await work
+        except StoreError as error:
+            self.failed(error)
+        except PodiumError as error:
+            log.warning("deed.failed", extra={"deed": name, "error": error.what})
+
+    # -- starting ------------------------------------------------------------------------------
+
+    async def start(self, request: StartRequest) -> RunRow:
+        """Start a run and return its row once it is durable.
+
+        With an idempotency key that is taken by an equal request, returns that run instead;
+        raises `ConflictError` PDM-C010 if the other request was not equal.
+        """
+        self._check()
+        run_no = await self._next_number()
+        while True:
+            self._check()
+            actor = self._new_actor(run_no, request)
+            refusal = await self._open(actor, request)
+            if refusal is None:
+                return actor.row
+            if refusal.kind is RefusalKind.HOME:
+                # The run exists: a tick that was sent twice did land the first time.
+                return await self._existing_run(run_no)
+            if refusal.kind is not RefusalKind.NODE:
+                return await self._existing(request, refusal)
+            # This node was declared dead and joins anew: once more, under the same number.
+
+    def _new_actor(self, run_no: int, request: StartRequest) -> Actor:
+        facts = Facts(request.plan, inputs=self.payloads.decode(request.input))
+        row = self._new_row(run_no, request)
+        return Actor.create(row, facts, self.registry.code_run(request.plan, facts.inputs))
+
+    async def _open(self, actor: Actor, request: StartRequest) -> Refusal | None:
+        future: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
+        self._starts[actor.run_no] = future
+        self._actors[actor.run_no] = actor
+        started = _started_event(request)
+        self._pump.open(
+            actor,
+            lambda now_us, room: actor.begin(
+                started,
+                now_us,
+                room=room,
+                home=None if self.node is None else self.node.node_id,
+                deferred=request.deferred,
+                carried=list(request.carried.items()),
+            ),
+        )
+        return await future
+
+    def _new_row(self, run_no: int, request: StartRequest) -> RunRow:
+        return RunRow(
+            run_no=run_no,
+            slot=slot_of(request.organization),
+            organization=request.organization,
+            workflow=request.plan.workflow.name,
+            def_hash=request.plan.def_hash,
+            status=RunStatus.QUEUED,
+            priority=request.priority,
+            home_epoch=1,
+            parent_run=request.parent_run or None,
+            parent_step=request.parent_step or None,
+            forked_from=request.forked_from or None,
+            idempotency_key=request.idempotency_key,
+            request_hash=request.request_hash,
+            labels=request.labels,
+            input=request.input,
+        )
+
+    async def _next_number(self) -> int:
+        # One reservation at a time: hundreds of starts may find the block empty at once.
+        while not self._numbers:
+            async with self._reserving:
+                if not self._numbers:
+                    size = self.options.run_block
+                    first = await self.store.reserve_run_numbers(size)
+                    self._numbers = list(range(first + size - 1, first - 1, -1))
+        return self._numbers.pop()
+
+    async def _existing(self, request: StartRequest, refusal: Refusal) -> RunRow:
+        if refusal.kind is not RefusalKind.DUPLICATE:
+            raise StoreError(
+                "The run could not be stored.",
+                why=refusal.detail or refusal.kind.name.lower(),
+                fix="Check the input for text that is not valid UTF-8, and try again.",
+                code="PDM-S020",
+            )
+        if refusal.existing_hash != request.request_hash:
+            raise ConflictError(
+                f"The idempotency key {request.idempotency_key!r} belongs to another request.",
+                why=f"{run_id(refusal.existing)} was started with it, from another workflow "
+                "version or with another input.",
+                fix="Use a new key, or the same request.",
+                code="PDM-C010",
+            )
+        return await self._existing_run(refusal.existing)
+
+    async def _existing_run(self, run_no: int) -> RunRow:
+        row = await self.store.run(run_no)
+        if row is None:
+            raise unknown_run(run_no)
+        if RunStatus(row.status).is_open:
+            await self._homes.bury_dead()
+            await self._homes.adopt_one(row.run_no)
+        return row
+
+    # -- telling -------------------------------------------------------------------------------
+
+    async def tell(self, run_no: int, mail: Mail, *, message_id: str = "") -> OutcomeRow:
+        """Deliver a message and return what became of it, once that is durable.
+
+        Repeating the same `message_id` returns the first outcome. Raises `NotFoundError` for
+        an unknown run, `ConflictError` if the run refused (with its state and what it allows).
+        """
+        self._check()
+        if await self.store.run(run_no) is None:
+            raise unknown_run(run_no)
+        if message_id:
+            outcome = await self.store.outcome(message_id)
+            if outcome is not None:
+                return accepted(run_no, mail, outcome)
+        self._message_no += 1
+        message_id = message_id or f"{self._boot_id}.{self._message_no}"
+        future: asyncio.Future[OutcomeRow] = asyncio.get_running_loop().create_future()
+        self._outcomes[message_id] = future
+        try:
+            await self.send(run_no, mail, message_id)
+            outcome = await self._outcome(message_id, future)
+        finally:
+            self._outcomes.pop(message_id, None)
+        return accepted(run_no, mail, outcome)
+
+    async def send(self, run_no: int, mail: Mail, message_id: str) -> None:
+        """Post mail durably and hand it over if the run lives here, or can."""
+        row = MessageRow(message_id=message_id, run_no=run_no, body=encode_mail(mail))
+        if await self.store.post([row]):
+            await self.deliver(run_no, mail, message_id)
+
+    async def deliver(self, run_no: int, mail: Mail, message_id: str) -> None:
+        """Hand over mail that is already in the inbox."""
+        actor = self._actors.get(run_no)
+        if actor is None:
+            # Moving in reads the inbox. What another node has read by now is not in it.
+            await self._homes.adopt_one(run_no)
+        else:
+            self._receive(actor, mail, message_id)
+
+    def _receive(self, actor: Actor, mail: Mail, message_id: str) -> None:
+        if not actor.expect(message_id):
+            return
+        if isinstance(mail, Continue):
+            self.spawn(self._continue(actor, mail, message_id), "continue")
+        else:
+            actor.receive(mail, message_id)
+            self._pump.make_ready(actor)
+
+    async def _continue(self, actor: Actor, mail: Continue, message_id: str) -> None:
+        await self._deeds.start_next_life(actor, mail.input)
+        if not actor.is_closed:
+            actor.receive(mail, message_id)
+            self._pump.make_ready(actor)
+
+    async def _outcome(self, message_id: str, future: "asyncio.Future[OutcomeRow]") -> OutcomeRow:
+        """Wait for an outcome: pushed if the run lives here, looked up if it lives elsewhere."""
+        while True:
+            done, _ = await asyncio.wait([future], timeout=self.options.watch_every_us / 1e6)
+            if done:
+                return future.result()
+            self._check()
+            outcome = await self.store.outcome(message_id)
+            if outcome is not None:
+                return outcome
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    async def ended(self, run_no: int) -> RunRow:
+        """Wait until the run is closed and return its row."""
+        self._check()
+        if run_no not in self._actors:
+            row = await self.store.run(run_no)
+            if row is None:
+                raise unknown_run(run_no)
+            if not RunStatus(row.status).is_open:
+                return row
+        future: asyncio.Future[RunRow] = asyncio.get_running_loop().create_future()
+        self._ends.setdefault(run_no, []).append(future)
+        return await future
+
+    async def _watch_ends(self) -> None:
+        """Look up the awaited runs that do not live here: nobody else would tell."""
+        while True:
+            await asyncio.sleep(max(0.25, self.options.watch_every_us / 1e6))
+            for run_no in [each for each in self._ends if each not in self._actors]:
+                row = await self.store.run(run_no)
+                if row is not None and not RunStatus(row.status).is_open:
+                    self._announce_end(run_no, row)
+
+    def _announce_end(self, run_no: int, row: RunRow) -> None:
+        for future in self._ends.pop(run_no, []):
+            if not future.done():
+                future.set_result(row)
+
+    def listen(self, run_no: int, listener: Listener) -> Callable[[], None]:
+        """Call `listener` after each commit of the run on this node; returns how to stop it."""
+        self._listeners.setdefault(run_no, []).append(listener)
+
+        def stop() -> None:
+            self._listeners[run_no].remove(listener)
+            if not self._listeners[run_no]:
+                del self._listeners[run_no]
+
+        return stop
+
+    async def adopt_all(self) -> int:
+        """Take over every run of dead nodes and every homeless run that is due."""
+        await self._homes.bury_dead()
+        return await self._homes.adopt_due()
+
+    async def adopt(self, run_no: int) -> None:
+        """Take a run that has no home, due or not."""
+        await self._homes.adopt_one(run_no)
+
+    @property
+    def residents(self) -> int:
+        """Return how many runs live in this engine's memory."""
+        return len(self._actors)
+
+    @property
+    def free_places(self) -> int:
+        """Return how many more attempts may start on this node now."""
+        return self._pump.room
+
+    def actor(self, run_no: int) -> Actor | None:
+        """Return the actor of a resident run, for reading only."""
+        return self._actors.get(run_no)
+
+    # -- what becomes of ticks -----------------------------------------------------------------
+
+    def applied(self, actor: Actor, write: RunWrite, turn: Turn | None) -> None:
+        """See `TickEvents.applied`."""
+        self._tell_waiters(actor, write, turn)
+        if actor.is_closed:
+            # Discarded while its tick was in flight: the run is in other hands.
+            self._pump.free_room(0 if turn is None else len(turn.starts))
+            return
+        if turn is not None:
+            self._deeds.act(actor, turn)
+        if actor.is_newcomer:
+            actor.is_newcomer = False
+            self._deeds.repeat(actor)
+        if write.release:
+            self._moved_out(actor)
+        else:
+            self._stayed(actor)
+
+    def _tell_waiters(self, actor: Actor, write: RunWrite, turn: Turn | None) -> None:
+        actor.forget_mail(write.consumed)
+        for outcome in write.outcomes:
+            waiting = self._outcomes.get(outcome.message_id)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(outcome)
+        if write.create:
+            self._answer_start(actor.run_no, None)
+        if turn is not None:
+            self._tell_listeners(write, turn)
+
+    def _tell_listeners(self, write: RunWrite, turn: Turn) -> None:
+        listeners = self._listeners.get(write.run_no)
+        if listeners and turn.events:
+            for listener in list(listeners):
+                listener(write.run_no, write.old_seq + 1, turn.now_us, turn.events)
+
+    def _stayed(self, actor: Actor) -> None:
+        if actor.mailbox:
+            self._pump.make_ready(actor)
+        self._homes.note_rest(actor)
+        self._homes.set_timer(actor)
+
+    def _moved_out(self, actor: Actor) -> None:
+        self._forget(actor)
+        if not actor.state.status.is_open:
+            self._announce_end(actor.run_no, actor.row)
+        # Mail may have come between the decision to leave and the commit: look again.
+        if actor.state.status.is_open or actor.known_mail:
+            self._left.append(actor)
+            if len(self._left) == 1:
+                self.spawn(self._look_again(), "look-again")
+
+    async def _look_again(self) -> None:
+        """Look once for the mail of all runs that left since the last look."""
+        left, self._left = self._left, []
+        wanted = {actor.run_no for actor in left if actor.mailbox or actor.known_mail}
+        wanted |= {row.run_no for row in await self.store.mail([each.run_no for each in left])}
+        for actor in left:
+            if actor.run_no in wanted:
+                await self._homes.adopt_one(actor.run_no)
+            elif actor.state.status.is_open and actor.row.wake_us is not None:
+                self._homes.arm(actor.row.wake_us)
+
+    def _forget(self, actor: Actor) -> None:
+        if self._actors.get(actor.run_no) is actor:
+            del self._actors[actor.run_no]
+        self._pump.forget(actor)
+        self._homes.forget(actor)
+        if not actor.is_closed:
+            # Results nobody will look at: their attempts have ended all the same.
+            self._pump.free_room(actor.results_waiting)
+        actor.close()
+
+    def refused(self, actor: Actor, refusal: Refusal, turn: Turn | None) -> None:
+        """See `TickEvents.refused`: memory that the store does not share is worthless."""
+        # A taken idempotency key is an answer, not a loss.
+        level = logging.DEBUG if refusal.kind is RefusalKind.DUPLICATE else logging.WARNING
+        log.log(level, "tick.refused", extra={"run": actor.id, "kind": refusal.kind.name})
+        if turn is not None:
+            self._pump.free_room(len(turn.starts))
+        if refusal.kind is RefusalKind.NODE and not actor.is_closed:
+            self.spawn(self._rejoin(self.node), "rejoin")
+        self._discard(actor)
+        if actor.run_no in self._starts:
+            self._answer_start(actor.run_no, refusal)
+        elif refusal.kind is not RefusalKind.NODE:
+            self.spawn(self._homes.adopt_one(actor.run_no), "adopt")
+
+    def _answer_start(self, run_no: int, refusal: Refusal | None) -> None:
+        start = self._starts.pop(run_no)
+        # Whoever asked may have given up waiting.
+        if not start.done():
+            start.set_result(refusal)
+
+    def _discard(self, actor: Actor) -> None:
+        for step in actor.state.steps.values():
+            if step.status is StepStatus.RUNNING:
+                self._attempts.stop(actor.run_no, step.no, step.attempts)
+        self._forget(actor)
+
+    async def _rejoin(self, node: NodeRow | None) -> None:
+        """Register anew after `node`, which this process was, was declared dead."""
+        if node is None or node is not self.node:
+            return
+        self.node = None
+        for actor in list(self._actors.values()):
+            self._discard(actor)
+        for run_no in [each for each in self._starts if not self._pump.carries(each)]:
+            self._answer_start(run_no, Refusal(run_no=run_no, kind=RefusalKind.NODE))
+        await self._register()
+        self._pump.schedule()
+
+    def failed(self, error: BaseException) -> None:
+        """See `TickEvents.failed`: every waiter learns why; what was acknowledged is safe."""
+        if self.failure is not None:
+            return
+        if not isinstance(error, PodiumError):
+            error = StoreError(
+                "The store failed.",
+                why=str(error) or type(error).__name__,
+                fix="Look at disk and permissions, then `podium recover`.",
+                code="PDM-S001",
+            )
+        self.failure = error
+        ends: list[asyncio.Future[Any]] = [f for fs in self._ends.values() for f in fs]
+        waiting: list[asyncio.Future[Any]] = [*self._starts.values(), *self._outcomes.values()]
+        for future in waiting + ends:
+            if not future.done():
+                future.set_exception(error)
+        self.stop()
+
+    def _attempt_done(self, run_no: int, done: AttemptDone) -> None:
+        actor = self._actors.get(run_no)
+        if actor is None or actor.is_closed:
+            self._pump.free_room()
+            return
+        actor.receive(done)
+        self._pump.make_ready(actor)
+
+    async def _adopt_due(self) -> None:
+        await self._homes.adopt_due()
+
+
+_FOLLOW_UPS = (
+    "watch",
+    "sweep",
+    "ends",
+    "child",
+    "mail",
+    "continue",
+    "look-again",
+    "adopt",
+    "rejoin",
+)
+
+
+def _started_event(request: StartRequest) -> ev.RunStarted:
+    return ev.RunStarted(
+        request.plan.workflow.name,
+        request.plan.def_hash,
+        request.input,
+        request.organization,
+        request.priority,
+        request.parent_run,
+        request.parent_step,
+        0,
+        request.depth,
+        request.forked_from,
+        1,
+        request.labels,
+    )

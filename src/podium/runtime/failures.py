@@ -1,0 +1,71 @@
+"""Errors of user code as records: what to keep, what to show, what may be retried."""
+
+import traceback
+from pathlib import Path
+from typing import Final
+
+from podium.core.payload import ErrorRecord
+from podium.errors import PodiumError, RequestError, TaskError
+
+__all__ = ["NonRetryable", "RetryAfter", "record_of"]
+
+FRAMES_KEPT: Final = 6
+TEXT_MAX: Final = 4000
+_OWN: Final = str(Path(__file__).resolve().parent)
+
+
+class NonRetryable(Exception):
+    """Raise this (or a subclass) in a task to fail it without further attempts."""
+
+
+class RetryAfter(Exception):
+    """Raise this in a task to be tried again no sooner than `seconds` from now."""
+
+    def __init__(self, message: str, *, seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after = seconds
+
+
+def record_of(error: BaseException, *, step: str = "") -> ErrorRecord:
+    """Return the record of `error`; a task error keeps the record it came with."""
+    known = getattr(error, "record", None)
+    if isinstance(known, ErrorRecord):
+        return known
+    if isinstance(error, PodiumError):
+        return ErrorRecord(
+            code=error.code,
+            kind=error.kind if isinstance(error, TaskError) else type(error).__name__,
+            message=_text(error.what),
+            why=_text(error.why),
+            fix=error.fix,
+            step=step,
+            retryable=not isinstance(error, RequestError),
+        )
+    return ErrorRecord(
+        code="PDM-T001",
+        kind=type(error).__name__,
+        message=_text(str(error) or type(error).__name__),
+        step=step,
+        trace=_trace(error),
+        retryable=not isinstance(error, NonRetryable),
+        retry_after_us=_retry_after_us(error),
+    )
+
+
+def _text(text: str) -> str:
+    """Return `text` bounded, and without what cannot be encoded."""
+    return text[:TEXT_MAX].encode("utf-8", "replace").decode()
+
+
+def _trace(error: BaseException) -> str:
+    """Return the last frames of user code; frames of this package say nothing to its author."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if not frame.filename.startswith(_OWN)]
+    return _text("".join(traceback.format_list(theirs[-FRAMES_KEPT:])))
+
+
+def _retry_after_us(error: BaseException) -> int:
+    seconds = getattr(error, "retry_after", None)
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0:
+        return int(min(seconds, 86_400.0) * 1_000_000)
+    return 0

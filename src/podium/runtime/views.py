@@ -1,0 +1,166 @@
+"""Runs as people see them: one record with its steps, its error and why it is not moving."""
+
+from typing import Any
+
+import msgspec
+
+from podium.core.evolve import fold
+from podium.core.ids import run_id, step_id
+from podium.core.payload import ErrorRecord, decode_error
+from podium.core.plan import Plan
+from podium.core.scope import output_of
+from podium.core.state import ROOT, RunState, Step
+from podium.core.states import RunStatus, StepKind, StepStatus, allowed_verbs
+from podium.core.turn import Facts, Turn
+from podium.errors import NotFoundError
+from podium.ports.store import RunRow
+from podium.runtime.engine import Engine
+
+__all__ = ["RunView", "StepView", "fold_run", "view_run"]
+
+
+class StepView(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One step, as shown; times in µs, `output` only for steps that keep one."""
+
+    step_record_id: str
+    path: str
+    kind: str
+    status: str
+    reason: str = ""
+    attempts: int = 0
+    recoveries: int = 0
+    started_us: int | None = None
+    ended_us: int | None = None
+    wake_us: int | None = None
+    items: int | None = None
+    items_done: int | None = None
+    items_failed: int | None = None
+    child_run_id: str | None = None
+    error: ErrorRecord | None = None
+    output: Any = None
+
+
+class RunView(msgspec.Struct, kw_only=True):
+    """One run with everything known about it."""
+
+    run_id: str
+    workflow: str
+    version: str
+    status: str
+    reason: str
+    generation: int
+    organization: str
+    priority: int
+    labels: dict[str, str]
+    input: Any
+    output: Any
+    error: ErrorRecord | None
+    created_us: int
+    started_us: int | None
+    ended_us: int | None
+    parent_run_id: str | None
+    forked_from: str | None
+    seq: int
+    steps: list[StepView]
+    allowed: list[str]
+
+
+async def fold_run(engine: Engine, run_no: int) -> tuple[RunRow, RunState, Plan]:
+    """Return row, state and plan of a run as stored now; raises `NotFoundError`."""
+    records = await engine.store.load([run_no])
+    if not records:
+        raise NotFoundError(
+            f"The run {run_id(run_no)} does not exist in this store.",
+            fix="List the runs with `podium runs list`.",
+        )
+    record = records[0]
+    plan = await engine.registry.plan(record.row.def_hash)
+    state = RunState(run_no, is_code=plan.is_code)
+    if record.snapshot is not None:
+        state = msgspec.msgpack.decode(record.snapshot, type=RunState)
+    fold(state, [part.body for part in record.tail])
+    return record.row, state, plan
+
+
+async def view_run(engine: Engine, run_no: int, *, outputs: bool = True) -> RunView:
+    """Return the whole view of a run."""
+    row, state, plan = await fold_run(engine, run_no)
+    facts = Facts(plan, inputs=engine.payloads.decode(state.input))
+    turn = Turn(state, facts, engine.store.now_us())
+    views = {
+        step.no: _step_view(turn, step, outputs=outputs)
+        for step in state.steps.values()
+        if step.no != ROOT
+    }
+    for kept in await engine.store.steps(run_no, limit=1_000_000):
+        # A retry opens a step anew under its path: the row of its former life is history.
+        if kept.step_no not in views and kept.path not in state.paths:
+            # A map item that ended: the state keeps its output only, the row the rest.
+            views[kept.step_no] = StepView(
+                step_record_id=step_id(run_no, kept.step_no),
+                path=kept.path,
+                kind=StepKind(kept.kind).name.lower(),
+                status=StepStatus(kept.status).label,
+                reason=kept.reason,
+                attempts=kept.attempts,
+                started_us=kept.started_us,
+                ended_us=kept.ended_us,
+                error=decode_error(kept.error) if kept.error else None,
+            )
+    status = state.status
+    return RunView(
+        run_id=run_id(run_no),
+        workflow=state.workflow,
+        version=plan.workflow.label or plan.def_hash[:12],
+        status=status.label,
+        reason=state.reason,
+        generation=state.generation,
+        organization=state.organization,
+        priority=state.priority,
+        labels=state.labels,
+        input=facts.inputs,
+        output=_run_output(turn, row) if status is RunStatus.COMPLETED and outputs else None,
+        error=decode_error(state.error) if state.error else None,
+        created_us=state.created_us,
+        started_us=state.started_us or None,
+        ended_us=state.ended_us or None,
+        parent_run_id=run_id(state.parent_run) if state.parent_run else None,
+        forked_from=run_id(state.forked_from) if state.forked_from else None,
+        seq=state.seq,
+        steps=[views[no] for no in sorted(views)],
+        allowed=list(allowed_verbs(status)),
+    )
+
+
+def _run_output(turn: Turn, row: RunRow) -> Any:
+    if row.output is not None:
+        return turn.plan.decode(row.output)
+    graph = turn.state.root.graph
+    number = graph.members.get(turn.plan.output_task) if graph is not None else None
+    if number is None:
+        return None
+    return turn.plan.decode(output_of(turn, turn.state.steps[number]))
+
+
+def _step_view(turn: Turn, step: Step, *, outputs: bool) -> StepView:
+    run_no = turn.state.run_no
+    fan = step.fan
+    shown = outputs and step.output is not None and not step.status.is_open
+    return StepView(
+        step_record_id=step_id(run_no, step.no),
+        path=step.path,
+        kind=step.kind.name.lower(),
+        status=step.status.label,
+        reason=step.reason,
+        attempts=step.attempts,
+        recoveries=step.recoveries,
+        started_us=step.started_us or None,
+        ended_us=step.ended_us or None,
+        wake_us=step.wake_us or None,
+        items=fan.count if fan is not None else None,
+        items_done=fan.done if fan is not None else None,
+        items_failed=fan.failures if fan is not None else None,
+        child_run_id=run_id(step.child_run) if step.child_run else None,
+        error=decode_error(step.error) if step.error else None,
+        output=turn.plan.decode(step.output) if shown and step.output is not None else None,
+    )
