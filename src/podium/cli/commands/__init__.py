@@ -1,0 +1,1 @@
+"""The commands, one file for each noun; loaded by name when they are called."""
