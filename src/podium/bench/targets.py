@@ -1,0 +1,75 @@
+"""What each workload has to reach, so that a table can say whether it does."""
+
+from collections.abc import Callable
+from typing import Final
+
+from podium.bench.measure import Sample
+
+__all__ = ["TARGETS", "Target", "verdicts"]
+
+Target = tuple[str, str, Callable[[Sample], float | None], float]
+"""What is looked at, `>=` or `<=`, how it is read from a sample, and the limit."""
+
+
+def _rate(sample: Sample) -> float | None:
+    return sample.rate
+
+
+def _fact(name: str) -> Callable[[Sample], float | None]:
+    return lambda sample: sample.facts.get(name)
+
+
+def _p50(sample: Sample) -> float | None:
+    return None if sample.latency is None else sample.latency.p50_ms
+
+
+def _p99(sample: Sample) -> float | None:
+    return None if sample.latency is None else sample.latency.p99_ms
+
+
+TARGETS: Final[dict[str, tuple[Target, ...]]] = {
+    "W1": (
+        ("steps/s", ">=", _rate, 2500),
+        ("share of commit rate", ">=", lambda sample: sample.share_of_commit_rate, 0.4),
+        ("p99 ms", "<=", _p99, 1.0),
+        ("CPU µs/step", "<=", lambda sample: sample.cpu_us_per_step, 250),
+    ),
+    "W2": (
+        ("runs/s", ">=", _rate, 2000),
+        ("p99 ms", "<=", _p99, 300),
+        ("CPU µs/step", "<=", lambda sample: sample.cpu_us_per_step, 100),
+        ("flushes/step", "<=", lambda sample: sample.flushes_per_step, 0.05),
+    ),
+    "W3": (("milliseconds", "<=", _fact("milliseconds"), 100),),
+    "W3 large": (("RSS growth MB", "<=", _fact("rss_growth_mb"), 100),),
+    "W4": (
+        ("KB/run", "<=", _fact("kb_per_run"), 1.5),
+        ("idle CPU %", "<=", _fact("idle_cpu_percent"), 1.0),
+        ("wake p50 ms", "<=", _p50, 5.0),
+    ),
+    "W5": (
+        ("seconds", "<=", lambda sample: sample.wall_s, 1.5),
+        ("lost", "<=", _fact("lost"), 0),
+        ("repeats/run", "<=", _fact("repeated_max_per_run"), 1),
+    ),
+    "W6": (("p50 ms", "<=", _p50, 1.0), ("p99 ms", "<=", _p99, 5.0)),
+    "start": (
+        ("cold run ms", "<=", _fact("cold_run_ms"), 500),
+        ("import ms", "<=", _fact("import_podium_ms"), 150),
+        ("help ms", "<=", _fact("help_ms"), 250),
+        ("idle RSS MB", "<=", _fact("idle_rss_mb"), 80),
+        ("install MB", "<=", _fact("install_mb"), 115),
+        ("distributions", "<=", _fact("distributions"), 30),
+    ),
+}
+
+
+def verdicts(sample: Sample) -> list[tuple[str, float, str, float, bool]]:
+    """Return name, value, comparison, limit and whether it holds, for each target of a sample."""
+    found: list[tuple[str, float, str, float, bool]] = []
+    for name, comparison, read, limit in TARGETS.get(sample.workload, ()):
+        value = read(sample)
+        if value is not None and sample.system == "podium":
+            holds = value >= limit if comparison == ">=" else value <= limit
+            found.append((name, value, comparison, limit, holds))
+    return found
