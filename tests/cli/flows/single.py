@@ -1,0 +1,5 @@
+"""A module with one graph."""
+
+import podium
+
+graph = podium.Graph("single").add("only", uses="noop", with_={"text": "hello"})
