@@ -84,7 +84,7 @@ def test_a_failure_is_in_the_json_document(podium, flows):
 
 
 def test_a_run_that_reaches_its_timeout_exits_124(podium, flows):
-    assert podium("run", f"{flows}/cli_flows.py:endless").code == 124
+    assert podium("run", f"{flows}/cli_flows.py:never_ends").code == 124
 
 
 def test_following_stops_when_the_time_is_up_and_the_run_stays(podium, flows):

@@ -67,4 +67,9 @@ async def look(handle: RunHandle) -> dict[str, str]:
 async def called(*wanted: Any) -> None:
     """Wait until bodies were called with all of `wanted`, as often as it is there."""
     while Counter(wanted) - Counter(map(str, bodies.calls)):
-        await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0.002)
+        await moment()
+
+
+async def moment() -> None:
+    """Let a little time of the loop pass, before looking again."""
+    await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0.002)

@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 import podium
+from podium.adapters.memory.faults import Fault, FaultKind
 from podium.authoring.client import RunHandle
 from podium.core.messages import Signal
 from podium.core.payload import pack_value
@@ -219,6 +222,39 @@ def test_a_caller_who_gives_up_does_not_stop_the_node() -> None:
     play(scenario)
 
 
+def test_a_sender_who_gives_up_leaves_no_run_without_a_driver() -> None:
+    async def scenario(town: Town) -> None:
+        process = await town.process()
+        handle = await start(process, waits)
+        await pause(5)
+
+        async def impatient(p: Process) -> None:
+            async with asyncio.timeout(0.1):
+                await p.app.run(handle.id).signal("go", 1)
+
+        process.arranged["adopt"] = Fault(answer_s=0.2)
+        await asyncio.gather(process.call(impatient), return_exceptions=True)
+        town.world.history.violations.clear()
+        await process.call(lambda p: p.app.run(handle.id).signal("stop", 2))
+        assert await result(process, handle) == [1, 2]
+
+    play(scenario)
+
+
+def test_an_adoption_whose_answer_was_lost_is_repeated_by_the_next_message() -> None:
+    async def scenario(town: Town) -> None:
+        process = await town.process()
+        handle = await start(process, waits)
+        await pause(5)
+        process.arranged["adopt"] = Fault(kind=FaultKind.AFTER)
+        with pytest.raises(podium.PodiumError):
+            await process.call(lambda p: p.app.run(handle.id).signal("go", 1))
+        await process.call(lambda p: p.app.run(handle.id).signal("stop", 2))
+        assert await result(process, handle) == [1, 2]
+
+    play(scenario)
+
+
 def test_an_idle_node_notices_that_it_was_declared_dead() -> None:
     async def scenario(town: Town) -> None:
         process = await town.process()
@@ -306,15 +342,16 @@ def test_an_attempt_that_is_cancelled_in_the_tick_that_starts_it_never_runs() ->
     async def scenario(town: Town) -> None:
         process = await town.process()
         handle = await start(process, tries_again)
-        await pause(0.1)
-        process.pause()
-        await pause(3)
+        await pause(0.5)
+        # While this tick is under way, the timer of the retry rings and the cancellation comes.
+        process.arranged["submit"] = Fault(answer_s=2)
         async with asyncio.TaskGroup() as group:
+            group.create_task(start(process, works, input={"name": "other"}))
+            await pause(1.5)
             group.create_task(process.call(lambda p: p.app.run(handle.id).cancel()))
-            await pause(0.1)
-            process.resume()
         async with asyncio.timeout(2):
             await process.call(lambda p: p.app.run(handle.id).wait())
+        calls.remove("other")
         assert calls == ["again"]
 
     play(scenario)

@@ -398,8 +398,9 @@ class Store(Protocol):
         """Take homeless runs that are due or have mail, most urgent first; return their numbers.
 
         Mail makes a closed run adoptable, too (it must be answered); being due, only an open one.
-        Sets `home` and grows `home_epoch`. With `run_no`, tries that run alone, due or not.
-        Never takes a run that has a home. Runs of a newer `format` or `min_engine` are left alone.
+        Sets `home` and grows `home_epoch`. With `run_no`, tries that run alone, due or not; one
+        that is at home on `node` is taken anew, in case an earlier answer was lost. Never takes
+        a run from another node. Runs of a newer `format` or `min_engine` are left alone.
         """
 
     async def load(self, run_nos: Sequence[int]) -> Sequence[RunRecord]:

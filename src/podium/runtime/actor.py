@@ -14,6 +14,7 @@ import msgspec
 from podium.core import events as ev
 from podium.core.clockwork import next_wake_us
 from podium.core.decide import begin_run, conclude, decide
+from podium.core.ending import fail_run
 from podium.core.evolve import fold
 from podium.core.ids import EVENTS_MAX, approval_no, run_id
 from podium.core.messages import (
@@ -91,6 +92,8 @@ class Actor:
         self.in_flight: Turn | None = None
         self.is_ready = False
         self.is_closed = False
+        self.is_condemned = False
+        """Whether deciding went wrong before, and all that is left is to fail the run."""
         self.is_newcomer = False
         """Whether what a crash may have cut off at the last home was not yet done again."""
         self.wants_room = False
@@ -160,11 +163,20 @@ class Actor:
             self._feed(turn)
         self._conclude(turn)
 
-    def resume(self, now_us: int, *, room: int) -> RunWrite | None:
-        """Return the write, if any, that makes a revived run go on at its new home."""
+    def resume(
+        self, now_us: int, *, room: int, verdict: ErrorRecord | None = None
+    ) -> RunWrite | None:
+        """Return the write, if any, that makes a revived run go on at its new home.
+
+        With a `verdict` it does not go on: it cannot be decided any more, and is failed.
+        """
         turn = Turn(self.state, self.facts, now_us, room)
         old_seq = self.state.seq
-        if self.state.status is RunStatus.QUEUED and ROOT not in self.state.steps:
+        if verdict is not None:
+            self.is_condemned = True
+            if self.state.status.is_open:
+                fail_run(turn, verdict, reason="internal")
+        elif self.state.status is RunStatus.QUEUED and ROOT not in self.state.steps:
             self._begin(turn)
         else:
             if self.state.status.is_open:
@@ -197,7 +209,6 @@ class Actor:
     def advance(self, now_us: int, *, room: int) -> RunWrite | None:
         """Apply the mailbox; return the write it takes, or None if nothing changed."""
         letters = self.mailbox[:MESSAGES_PER_TURN]
-        del self.mailbox[:MESSAGES_PER_TURN]
         turn = Turn(self.state, self.facts, now_us, room)
         old_seq = self.state.seq
         outcomes: list[tuple[Letter, str | None]] = []
@@ -213,6 +224,7 @@ class Actor:
             if letter.message_id:
                 outcomes.append((letter, refusal))
         self._conclude(turn)
+        del self.mailbox[: len(letters)]
         return self._write(turn, old_seq=old_seq, letters=outcomes)
 
     def release(self, now_us: int) -> RunWrite:

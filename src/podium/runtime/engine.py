@@ -7,8 +7,8 @@ passes the outcome of each tick on.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from podium.core import events as ev
 from podium.core.ids import run_id, slot_of
@@ -30,18 +30,19 @@ from podium.runtime.actor import Actor
 from podium.runtime.answers import accepted, unknown_run
 from podium.runtime.attempts import Attempts
 from podium.runtime.deeds import Deeds
+from podium.runtime.failures import record_of, undecidable
 from podium.runtime.homes import Homes
 from podium.runtime.options import EngineOptions, StartRequest
 from podium.runtime.payloads import Payloads
 from podium.runtime.pump import Pump
 from podium.runtime.registry import Registry
+from podium.runtime.waiters import Listener, Waiters
 
-__all__ = ["Engine", "Listener"]
+__all__ = ["Engine"]
 
 log = logging.getLogger("podium.engine")
 
-Listener = Callable[[int, int, int, Sequence[ev.Event]], None]
-"""Called after each commit with run number, first seq, time and events."""
+R = TypeVar("R")
 
 
 class Engine:
@@ -65,10 +66,7 @@ class Engine:
         self.failure: PodiumError | None = None
         self._boot_id = boot_id
         self._actors: dict[int, Actor] = {}
-        self._starts: dict[int, asyncio.Future[Refusal | None]] = {}
-        self._ends: dict[int, list[asyncio.Future[RunRow]]] = {}
-        self._outcomes: dict[str, asyncio.Future[OutcomeRow]] = {}
-        self._listeners: dict[int, list[Listener]] = {}
+        self._waiters = Waiters()
         self._numbers: list[int] = []
         self._reserving = asyncio.Lock()
         self._left: list[Actor] = []
@@ -169,6 +167,33 @@ class Engine:
         # A task that is cancelled before its first line never awaits its work.
         task.add_done_callback(lambda _: work.close())
 
+    async def _see_through(self, work: Coroutine[Any, Any, R]) -> R:
+        """Await work that goes on when the caller gives up waiting.
+
+        Cut off in the middle it would leave a run at home here with nobody to drive it, or
+        mail in the inbox of a resident who was not told.
+        """
+        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+
+        async def carry() -> None:
+            try:
+                result = await work
+            except asyncio.CancelledError:
+                answer.cancel()
+                raise
+            except Exception as error:
+                if answer.done():
+                    raise
+                answer.set_exception(error)
+            else:
+                if not answer.done():
+                    answer.set_result(result)
+
+        if self._group is None or self._stopping.is_set():
+            return await work
+        self.spawn(carry(), "see-through")
+        return await answer
+
     async def _guard(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """A store that failed ends the engine; other errors are repeated by the next sweep."""
         try:
@@ -207,8 +232,7 @@ class Engine:
         return Actor.create(row, facts, self.registry.code_run(request.plan, facts.inputs))
 
     async def _open(self, actor: Actor, request: StartRequest) -> Refusal | None:
-        future: asyncio.Future[Refusal | None] = asyncio.get_running_loop().create_future()
-        self._starts[actor.run_no] = future
+        future = self._waiters.for_start(actor.run_no)
         self._actors[actor.run_no] = actor
         started = _started_event(request)
         self._pump.open(
@@ -277,7 +301,7 @@ class Engine:
             raise unknown_run(run_no)
         if RunStatus(row.status).is_open:
             await self._homes.bury_dead()
-            await self._homes.adopt_one(row.run_no)
+            await self.adopt(row.run_no)
         return row
 
     # -- telling -------------------------------------------------------------------------------
@@ -297,20 +321,22 @@ class Engine:
                 return accepted(run_no, mail, outcome)
         self._message_no += 1
         message_id = message_id or f"{self._boot_id}.{self._message_no}"
-        future: asyncio.Future[OutcomeRow] = asyncio.get_running_loop().create_future()
-        self._outcomes[message_id] = future
+        future = self._waiters.for_outcome(message_id)
         try:
             await self.send(run_no, mail, message_id)
             outcome = await self._outcome(message_id, future)
         finally:
-            self._outcomes.pop(message_id, None)
+            self._waiters.drop_outcome(message_id)
         return accepted(run_no, mail, outcome)
 
     async def send(self, run_no: int, mail: Mail, message_id: str) -> None:
         """Post mail durably and hand it over if the run lives here, or can."""
         row = MessageRow(message_id=message_id, run_no=run_no, body=encode_mail(mail))
+        await self._see_through(self._post(row, mail))
+
+    async def _post(self, row: MessageRow, mail: Mail) -> None:
         if await self.store.post([row]):
-            await self.deliver(run_no, mail, message_id)
+            await self.deliver(row.run_no, mail, row.message_id)
 
     async def deliver(self, run_no: int, mail: Mail, message_id: str) -> None:
         """Hand over mail that is already in the inbox."""
@@ -358,43 +384,34 @@ class Engine:
                 raise unknown_run(run_no)
             if not RunStatus(row.status).is_open:
                 return row
-        future: asyncio.Future[RunRow] = asyncio.get_running_loop().create_future()
-        self._ends.setdefault(run_no, []).append(future)
-        return await future
+        return await self._waiters.for_end(run_no)
 
     async def _watch_ends(self) -> None:
         """Look up the awaited runs that do not live here: nobody else would tell."""
         while True:
             await asyncio.sleep(max(0.25, self.options.watch_every_us / 1e6))
-            for run_no in [each for each in self._ends if each not in self._actors]:
+            for run_no in [each for each in self._waiters.awaited() if each not in self._actors]:
                 row = await self.store.run(run_no)
                 if row is not None and not RunStatus(row.status).is_open:
-                    self._announce_end(run_no, row)
-
-    def _announce_end(self, run_no: int, row: RunRow) -> None:
-        for future in self._ends.pop(run_no, []):
-            if not future.done():
-                future.set_result(row)
+                    self._waiters.announce_end(row)
 
     def listen(self, run_no: int, listener: Listener) -> Callable[[], None]:
         """Call `listener` after each commit of the run on this node; returns how to stop it."""
-        self._listeners.setdefault(run_no, []).append(listener)
-
-        def stop() -> None:
-            self._listeners[run_no].remove(listener)
-            if not self._listeners[run_no]:
-                del self._listeners[run_no]
-
-        return stop
+        return self._waiters.listen(run_no, listener)
 
     async def adopt_all(self) -> int:
         """Take over every run of dead nodes and every homeless run that is due."""
         await self._homes.bury_dead()
-        return await self._homes.adopt_due()
+        try:
+            return await self._see_through(self._homes.adopt_due())
+        except StoreError as error:
+            # Which runs now live here, nobody knows: another node must take them.
+            self.failed(error)
+            raise
 
     async def adopt(self, run_no: int) -> None:
         """Take a run that has no home, due or not."""
-        await self._homes.adopt_one(run_no)
+        await self._see_through(self._homes.adopt_one(run_no))
 
     @property
     def residents(self) -> int:
@@ -414,7 +431,8 @@ class Engine:
 
     def applied(self, actor: Actor, write: RunWrite, turn: Turn | None) -> None:
         """See `TickEvents.applied`."""
-        self._tell_waiters(actor, write, turn)
+        actor.forget_mail(write.consumed)
+        self._waiters.tell(write, turn)
         if actor.is_closed:
             # Discarded while its tick was in flight: the run is in other hands.
             self._pump.free_room(0 if turn is None else len(turn.starts))
@@ -429,23 +447,6 @@ class Engine:
         else:
             self._stayed(actor)
 
-    def _tell_waiters(self, actor: Actor, write: RunWrite, turn: Turn | None) -> None:
-        actor.forget_mail(write.consumed)
-        for outcome in write.outcomes:
-            waiting = self._outcomes.get(outcome.message_id)
-            if waiting is not None and not waiting.done():
-                waiting.set_result(outcome)
-        if write.create:
-            self._answer_start(actor.run_no, None)
-        if turn is not None:
-            self._tell_listeners(write, turn)
-
-    def _tell_listeners(self, write: RunWrite, turn: Turn) -> None:
-        listeners = self._listeners.get(write.run_no)
-        if listeners and turn.events:
-            for listener in list(listeners):
-                listener(write.run_no, write.old_seq + 1, turn.now_us, turn.events)
-
     def _stayed(self, actor: Actor) -> None:
         if actor.mailbox:
             self._pump.make_ready(actor)
@@ -455,7 +456,7 @@ class Engine:
     def _moved_out(self, actor: Actor) -> None:
         self._forget(actor)
         if not actor.state.status.is_open:
-            self._announce_end(actor.run_no, actor.row)
+            self._waiters.announce_end(actor.row)
         # Mail may have come between the decision to leave and the commit: look again.
         if actor.state.status.is_open or actor.known_mail:
             self._left.append(actor)
@@ -493,16 +494,26 @@ class Engine:
         if refusal.kind is RefusalKind.NODE and not actor.is_closed:
             self.spawn(self._rejoin(self.node), "rejoin")
         self._discard(actor)
-        if actor.run_no in self._starts:
-            self._answer_start(actor.run_no, refusal)
+        if self._waiters.answer_start(actor.run_no, refusal):
+            return
+        if refusal.kind is RefusalKind.DATA:
+            self._condemn(actor, ValueError(refusal.detail))
         elif refusal.kind is not RefusalKind.NODE:
             self.spawn(self._homes.adopt_one(actor.run_no), "adopt")
 
-    def _answer_start(self, run_no: int, refusal: Refusal | None) -> None:
-        start = self._starts.pop(run_no)
-        # Whoever asked may have given up waiting.
-        if not start.done():
-            start.set_result(refusal)
+    def broken(self, actor: Actor, error: Exception) -> None:
+        """See `TickEvents.broken`: the run is loaded anew and failed, for people to see."""
+        log.error("run.broken", exc_info=error, extra={"run": actor.id})
+        self._discard(actor)
+        if not self._waiters.answer_start(actor.run_no, undecidable(actor.run_no, error)):
+            self._condemn(actor, error)
+
+    def _condemn(self, actor: Actor, error: Exception) -> None:
+        failure = undecidable(actor.run_no, error)
+        self._waiters.refuse(actor.known_mail, failure)
+        # Once: what cannot even be failed waits for another version of Podium.
+        if not actor.is_condemned:
+            self.spawn(self._homes.condemn(actor.run_no, record_of(failure)), "adopt")
 
     def _discard(self, actor: Actor) -> None:
         for step in actor.state.steps.values():
@@ -517,8 +528,10 @@ class Engine:
         self.node = None
         for actor in list(self._actors.values()):
             self._discard(actor)
-        for run_no in [each for each in self._starts if not self._pump.carries(each)]:
-            self._answer_start(run_no, Refusal(run_no=run_no, kind=RefusalKind.NODE))
+        for run_no in self._waiters.starting():
+            if not self._pump.carries(run_no):
+                refusal = Refusal(run_no=run_no, kind=RefusalKind.NODE)
+                self._waiters.answer_start(run_no, refusal)
         await self._register()
         self._pump.schedule()
 
@@ -534,11 +547,7 @@ class Engine:
                 code="PDM-S001",
             )
         self.failure = error
-        ends: list[asyncio.Future[Any]] = [f for fs in self._ends.values() for f in fs]
-        waiting: list[asyncio.Future[Any]] = [*self._starts.values(), *self._outcomes.values()]
-        for future in waiting + ends:
-            if not future.done():
-                future.set_exception(error)
+        self._waiters.fail_all(error)
         self.stop()
 
     def _attempt_done(self, run_no: int, done: AttemptDone) -> None:
@@ -563,6 +572,7 @@ _FOLLOW_UPS = (
     "look-again",
     "adopt",
     "rejoin",
+    "see-through",
 )
 
 

@@ -4,10 +4,11 @@ import traceback
 from pathlib import Path
 from typing import Final
 
+from podium.core.ids import run_id
 from podium.core.payload import ErrorRecord
-from podium.errors import PodiumError, RequestError, TaskError
+from podium.errors import InternalError, PodiumError, RequestError, TaskError
 
-__all__ = ["NonRetryable", "RetryAfter", "record_of"]
+__all__ = ["NonRetryable", "RetryAfter", "record_of", "undecidable", "unreadable"]
 
 FRAMES_KEPT: Final = 6
 TEXT_MAX: Final = 4000
@@ -69,3 +70,25 @@ def _retry_after_us(error: BaseException) -> int:
     if isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0:
         return int(min(seconds, 86_400.0) * 1_000_000)
     return 0
+
+
+def undecidable(run_no: int, error: Exception) -> InternalError:
+    """Return the error of a run that made the engine raise while it decided."""
+    return InternalError(
+        "Podium could not decide what the run does next.",
+        why=f"{type(error).__name__}: {error}",
+        fix=f"Please report it, with `podium runs events {run_id(run_no)} --json` and the log.",
+        code="PDM-I005",
+    )
+
+
+def unreadable(run_no: int, error: Exception) -> PodiumError:
+    """Return the error of a run that cannot be loaded from the store."""
+    if isinstance(error, PodiumError):
+        return error
+    return InternalError(
+        f"The run {run_id(run_no)} cannot be loaded.",
+        why=f"{type(error).__name__}: {error}",
+        fix="Please report it, with the log; `podium runs rerun` starts it anew.",
+        code="PDM-I006",
+    )

@@ -5,15 +5,21 @@ mail arrives or its time has come.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Final
 
+from podium.core.ids import run_id
 from podium.core.messages import Mail, Wake, decode_mail
+from podium.core.payload import ErrorRecord
 from podium.core.states import RunStatus, StepStatus
 from podium.core.turn import Facts
-from podium.ports.store import MessageRow, NodeRow, RunRecord, Store
+from podium.errors import PodiumError, StoreError
+from podium.ports.store import MessageRow, NodeRow, RunRecord, RunWrite, Store
 from podium.runtime.actor import Actor
+from podium.runtime.failures import unreadable
 from podium.runtime.options import EngineOptions
 from podium.runtime.payloads import Payloads
 from podium.runtime.pump import Pump
@@ -21,6 +27,7 @@ from podium.runtime.registry import Registry
 
 __all__ = ["Homes"]
 
+log = logging.getLogger("podium.homes")
 
 TIMERS_SPARE: Final = 1000
 """Stale timers that are not worth clearing away."""
@@ -60,6 +67,8 @@ class Homes:
         self._timer_us = 0
         self._adopting: dict[int, None] = {}
         self._arriving: dict[int, None] = {}
+        self._verdicts: dict[int, ErrorRecord] = {}
+        """Runs that could not be decided: what to fail them with when they are loaded anew."""
         self._resting: dict[int, Actor] = {}
         """Residents that only wait, the longest waiting first."""
 
@@ -130,29 +139,39 @@ class Homes:
         return count
 
     async def adopt_one(self, run_no: int) -> None:
-        """Adopt one run if it has no home, due or not."""
+        """Adopt one run if it has no home, due or not; raises what keeps it from being loaded."""
         node = self._node()
         if node is not None and run_no not in self._actors and run_no not in self._adopting:
             self._adopting[run_no] = None
             try:
                 numbers = await self._store.adopt(node, limit=1, run_no=run_no)
-                await self.move_in(numbers)
+                errors = await self.move_in(numbers)
             finally:
                 del self._adopting[run_no]
+            for error in errors:
+                raise error
+
+    async def condemn(self, run_no: int, error: ErrorRecord) -> None:
+        """Load a run that could not be decided anew, and fail it with `error`."""
+        self._verdicts[run_no] = error
+        await self.adopt_one(run_no)
 
     async def _plan_next_adoption(self) -> None:
         wake_us = await self._store.next_wake_us()
         if wake_us is not None:
             self.arm(max(wake_us, self._store.now_us() + 1000))
 
-    async def move_in(self, numbers: Sequence[int]) -> None:
-        """Load adopted runs and let them go on."""
+    async def move_in(self, numbers: Sequence[int]) -> list[PodiumError]:
+        """Load adopted runs and let them go on; return what keeps some from being loaded.
+
+        Those stay without a driver until somebody writes to them or this node ends.
+        """
         if not numbers:
-            return
+            return []
         self._arriving.update(dict.fromkeys(numbers))
         try:
-            for record in await self._store.load(numbers):
-                await self._move_in(record)
+            records = await self._store.load(numbers)
+            errors = [await self._try_to_move_in(record) for record in records]
             self.hand_over(await self._store.mail(numbers))
         finally:
             for run_no in numbers:
@@ -163,6 +182,17 @@ class Homes:
             if not actor.state.status.is_open and not actor.known_mail:
                 # It came home for mail that another node has answered by now.
                 self._pump.release(actor)
+        return list(filter(None, errors))
+
+    async def _try_to_move_in(self, record: RunRecord) -> PodiumError | None:
+        try:
+            await self._move_in(record)
+        except StoreError:
+            raise
+        except Exception as error:
+            log.exception("run.unreadable", extra={"run": run_id(record.row.run_no)})
+            return unreadable(record.row.run_no, error)
+        return None
 
     async def _move_in(self, record: RunRecord) -> None:
         plan = await self._registry.plan(record.row.def_hash)
@@ -175,7 +205,8 @@ class Homes:
             # The run was taken from here and came back before anybody noticed.
             self._discard(stale)
         self._actors[actor.run_no] = actor
-        self._pump.open(actor, lambda now_us, room: actor.resume(now_us, room=room))
+        verdict = self._verdicts.pop(actor.run_no, None)
+        self._pump.open(actor, partial(_resume, actor, verdict))
 
     # -- leaving -------------------------------------------------------------------------------
 
@@ -259,3 +290,7 @@ class Homes:
 
 
 _RESTING = frozenset({RunStatus.WAITING, RunStatus.PAUSED})
+
+
+def _resume(actor: Actor, verdict: ErrorRecord | None, now_us: int, room: int) -> RunWrite | None:
+    return actor.resume(now_us, room=room, verdict=verdict)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 from podium.core.messages import Wake
@@ -35,6 +36,9 @@ class TickEvents(Protocol):
 
     def refused(self, actor: Actor, refusal: Refusal, turn: Turn | None) -> None:
         """Discard an actor whose write was refused."""
+
+    def broken(self, actor: Actor, error: Exception) -> None:
+        """Discard an actor that raised while it decided; the others go on."""
 
     def failed(self, error: BaseException) -> None:
         """Give up: the store does not answer."""
@@ -135,7 +139,8 @@ class Pump:
         while self._openings and rows < self._options.rows_per_tick:
             actor, first = self._openings.popleft()
             if not actor.is_closed:
-                rows += self._take(actor, first(now_us, self._offer(actor)), writes)
+                opening = partial(first, now_us, self._offer(actor))
+                rows += self._take(actor, opening, writes)
         return rows
 
     def _collect_ready(self, writes: list[tuple[Actor, RunWrite]], now_us: int, rows: int) -> int:
@@ -146,8 +151,8 @@ class Pump:
             actor = self._ready.popleft()
             actor.is_ready = False
             if actor.in_flight is None and not actor.is_closed:
-                room = self._offer(actor)
-                rows += self._take(actor, actor.advance(now_us, room=room), writes)
+                turn = partial(actor.advance, now_us, room=self._offer(actor))
+                rows += self._take(actor, turn, writes)
         return rows
 
     def _offer(self, actor: Actor) -> int:
@@ -164,12 +169,22 @@ class Pump:
                 return
             if actor.in_flight is None and not actor.is_closed:
                 actor.receive(Wake())
-                rows += self._take(actor, actor.advance(now_us, room=self.room), writes)
+                rows += self._take(actor, partial(actor.advance, now_us, room=self.room), writes)
 
     def _take(
-        self, actor: Actor, write: RunWrite | None, writes: list[tuple[Actor, RunWrite]]
+        self,
+        actor: Actor,
+        decide: Callable[[], RunWrite | None],
+        writes: list[tuple[Actor, RunWrite]],
     ) -> int:
-        """Put one actor's write into the tick; return how many rows it makes, about."""
+        """Put what one actor decides into the tick; return how many rows that makes, about."""
+        try:
+            write = decide()
+        except Exception as error:  # noqa: BLE001
+            # Everybody shares this tick: the fault of one run must not stop the others.
+            self._held = 0
+            self._events.broken(actor, error)
+            return 0
         self.room, self._held = actor.room_left + self._held, 0
         if actor.wants_room:
             self._hungry[actor.run_no] = actor
@@ -207,10 +222,13 @@ class Pump:
         for actor, write in writes:
             turn = actor.take_turn()
             refusal = refused.get(actor.run_no)
-            if refusal is None:
-                self._events.applied(actor, write, turn)
-            else:
-                self._events.refused(actor, refusal, turn)
+            try:
+                if refusal is None:
+                    self._events.applied(actor, write, turn)
+                else:
+                    self._events.refused(actor, refusal, turn)
+            except Exception as error:  # noqa: BLE001
+                self._events.broken(actor, error)
         self.schedule()
 
     def _settle_quiet(self) -> None:

@@ -47,7 +47,7 @@ async def naps() -> str:
 
 
 @podium.workflow(timeout=0.05)
-async def endless() -> None:
+async def never_ends() -> None:
     while True:
         await double(1)
 

@@ -276,10 +276,10 @@ class MemoryDatabase:
         return len(left)
 
     def take(self, run_no: int, node: NodeRow) -> bool:
-        """Give a homeless run a home on a node; return whether it did."""
-        if run_no not in self.homeless or not self.is_up(node.node_id, node.epoch):
-            return False
+        """Give a run that nobody else has a home on a node; return whether it did."""
         row = self.runs[run_no]
+        if row.home not in (None, node.node_id) or not self.is_up(node.node_id, node.epoch):
+            return False
         self._put_run(replace(row, home=node.node_id, home_epoch=row.home_epoch + 1))
         self.version += 1
         return True

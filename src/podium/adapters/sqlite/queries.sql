@@ -145,9 +145,9 @@ select run_no, priority, min(inbox.sent_us) from inbox cross join run using (run
  where run.home is null and run.format <= ?1 and run.min_engine <= ?2
  group by run_no;
 
--- adopt_take -- Give a homeless run a home, if the node is up.
+-- adopt_take -- Give a run that nobody else has a home, if the node is up.
 update run set home = ?2, home_epoch = home_epoch + 1
- where run_no = ?1 and home is null and format <= ?4 and min_engine <= ?5
+ where run_no = ?1 and (home is null or home = ?2) and format <= ?4 and min_engine <= ?5
    and exists (select 1 from node where node_id = ?2 and epoch = ?3 and state = 0);
 
 -- next_wake -- Find the earliest time of one priority.

@@ -116,6 +116,19 @@ async def a_run_can_be_adopted_by_number_before_it_is_due(world: World) -> None:
 
 
 @behaviour
+async def a_run_whose_adoption_was_not_answered_can_be_adopted_again_by_number(
+    world: World,
+) -> None:
+    desk = await world.desk()
+    run_no = await desk.rest(wake_us=0)
+    assert await desk.store.adopt(desk.node, limit=9) == [run_no]
+    epoch = (await desk.row(run_no)).home_epoch
+    assert await desk.store.adopt(desk.node, limit=9) == []
+    assert await desk.store.adopt(desk.node, limit=9, run_no=run_no) == [run_no]
+    assert (await desk.row(run_no)).home_epoch == epoch + 1
+
+
+@behaviour
 async def an_unknown_number_is_not_adopted(world: World) -> None:
     desk = await world.desk()
     assert await desk.store.adopt(desk.node, limit=9, run_no=12345) == []

@@ -120,6 +120,8 @@ class Process:
         self.parked: list[Any] = []
         self._dice = world.dice(f"process {name}")
         self._calls: dict[asyncio.Future[Any], None] = {}
+        self.arranged: dict[str, Fault] = {}
+        """Faults of the next call of a method of the store, by its name."""
         self.store = SimulatedStore(
             world.database,
             clock=world.now_us,
@@ -148,6 +150,8 @@ class Process:
 
     def _fault(self, call: str, batch: Batch | None) -> Fault:
         """Return how a call to the store goes: mostly well, sometimes late, lost or refused."""
+        if call in self.arranged:
+            return self.arranged.pop(call)
         dice = self._dice.random()
         if self.world.is_calm:
             return Fault(delay_s=0.001) if batch is not None else Fault()
