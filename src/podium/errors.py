@@ -8,6 +8,8 @@
     ├── StoreError          the store cannot be used (disk, lock, schema)        exit 5, 503
     ├── RunError            a run did not complete (user code, policy, person)   exit 1, 200
     │   ├── TaskError       what a task raised, carried over a process or a crash
+    │   ├── ModelError      a language model did not answer
+    │   ├── BudgetError     a budget has too little left
     │   └── NondeterminismError   a durable function changed under its journal
     └── InternalError       ours: please report                                  exit 70, 500
 
@@ -21,10 +23,12 @@ from typing import Final
 import msgspec
 
 __all__ = [
+    "BudgetError",
     "ConflictError",
     "DefinitionError",
     "Fault",
     "InternalError",
+    "ModelError",
     "NondeterminismError",
     "NotFoundError",
     "PodiumError",
@@ -181,6 +185,53 @@ class NondeterminismError(RunError):
     """A durable function asked for other steps than its journal holds."""
 
     code = "PDM-T010"
+
+
+class ModelError(RunError):
+    """A call of a language model failed for good: no retry and no fallback is left.
+
+    `kind` is the last `FaultKind`; `is_transient` tells whether the same call may succeed later.
+    """
+
+    code = "PDM-M000"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str = "",
+        fix: str = "",
+        code: str = "",
+        kind: str = "",
+        is_transient: bool = False,
+    ) -> None:
+        super().__init__(what, why=why, fix=fix, code=code)
+        self.kind = kind
+        self.is_transient = is_transient
+
+
+class BudgetError(RunError):
+    """A budget has too little left for what was asked; nothing was sent.
+
+    `outcome` is what the budget declares: deny, downgrade, pause or partial.
+    """
+
+    code = "PDM-B000"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str = "",
+        fix: str = "",
+        code: str = "",
+        outcome: str = "deny",
+        budget: str = "",
+    ) -> None:
+        super().__init__(what, why=why, fix=fix, code=code)
+        self.outcome = outcome
+        self.budget = budget
+        """The budget that is spent, as `podium budgets list` names it."""
 
 
 class InternalError(PodiumError):
