@@ -122,7 +122,8 @@ def shell_commands(text: str) -> Iterator[str]:
 def command_fault(root: click.Command, line: str) -> str:
     """Return what is wrong with a command line, judged by the commands there are; empty if fine."""
     words = shlex.split(line)[1:]
-    command, context = root, click.Context(root, info_name="podium")
+    # With its settings: a command keeps the first help option that it is asked for.
+    command, context = root, click.Context(root, info_name="podium", **root.context_settings)
     options = _options(root)
     positional: list[str] = []
     while words and not words[0].startswith("…"):

@@ -87,7 +87,7 @@ class Driven:
             self.bodies.append(ev.pack(self.now_us, turn.events))
             self.events += turn.events
         steps = self.state.steps
-        self.stopping |= {(no, steps[no].attempts) for no in turn.stops if no in steps}
+        self.stopping |= set(turn.stops)
         for no in turn.starts:
             if no in steps and steps[no].status is StepStatus.RUNNING:
                 self.live[no, steps[no].attempts] = steps[no].path

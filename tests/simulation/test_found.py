@@ -127,6 +127,17 @@ async def tries_again() -> str:
     return await fails_once.options(retry_delay=1, max_retries=3)("again")
 
 
+@podium.task(max_retries=0)
+async def fails_late_once(name: str) -> str:
+    await pause(0.7)
+    return await fails_once.function(name)
+
+
+@podium.workflow
+async def fails_and_is_retried() -> str:
+    return await fails_late_once("again")
+
+
 async def afterwards() -> str:
     await podium.sleep(1)
     return await fails_once("late")
@@ -353,5 +364,33 @@ def test_an_attempt_that_is_cancelled_in_the_tick_that_starts_it_never_runs() ->
             await process.call(lambda p: p.app.run(handle.id).wait())
         calls.remove("other")
         assert calls == ["again"]
+
+    play(scenario)
+
+
+def test_a_step_that_fails_and_is_retried_in_one_tick_keeps_its_new_attempt() -> None:
+    async def scenario(town: Town) -> None:
+        process = await town.process()
+        handle = await start(process, fails_and_is_retried)
+        await pause(0.5)
+        # While this tick is under way, the step fails and somebody retries the run.
+        process.arranged["submit"] = Fault(answer_s=2)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(start(process, works, input={"name": "other"}))
+            await pause(1.5)
+            group.create_task(process.call(lambda p: p.app.run(handle.id).retry()))
+        assert await result(process, handle) == "again"
+
+    play(scenario)
+
+
+def test_a_tick_whose_answer_was_lost_costs_no_attempt() -> None:
+    async def scenario(town: Town) -> None:
+        process = await town.process()
+        process.arranged["submit"] = Fault(kind=FaultKind.AFTER)
+        lost = await start(process, works, input={"name": "once"})
+        assert await result(process, lost) == "once"
+        view = await process.call(lambda p: p.app.run(lost.id).view())
+        assert [step.attempts for step in view.steps if step.path == "work"] == [1]
 
     play(scenario)

@@ -89,8 +89,8 @@ class Turn:
     """Maps that may open more items."""
     starts: list[int] = field(default_factory=list)
     """Steps whose attempt starts once the turn is durable."""
-    stops: tuple[int, ...] = ()
-    """Steps whose attempt must be stopped."""
+    stops: tuple[tuple[int, int], ...] = ()
+    """(step, attempt) pairs that must be stopped: by now the step may be at its next attempt."""
     deliveries: deque[int] = field(default_factory=deque)
     """Ended steps a durable function waits for, in order."""
     children: tuple[ChildAsked, ...] = ()
@@ -185,7 +185,7 @@ class Turn:
         """Record that `step` ended, free what it held, and queue the news for its parent."""
         was = step.status
         if was is StepStatus.RUNNING and step.kind is StepKind.TASK and status in _CUT_OFF:
-            self.stops += (step.no,)
+            self.stops += ((step.no, step.attempts),)
         elif step.child_run and status is StepStatus.CANCELLED:
             self.cancel_child(step)
         if step.no in self.state.approvals:

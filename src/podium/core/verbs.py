@@ -52,7 +52,7 @@ def cancel(turn: Turn, message: Cancel) -> str | None:
         return refusal
     turn.move_run(RunStatus.CANCELLING, reason=message.reason or "cancel", by=message.by)
     running = [
-        step.no
+        (step.no, step.attempts)
         for step in state.steps.values()
         if step.status is StepStatus.RUNNING and step.kind is StepKind.TASK
     ]

@@ -84,10 +84,8 @@ class Deeds:
                 # Started and cut off within the same turn: its place was never used.
                 self._free_room()
         # After the starts: an attempt may be asked to stop in the turn that started it.
-        for number in turn.stops:
-            step = steps.get(number)
-            if step is not None:
-                self._attempts.stop(actor.run_no, number, step.attempts)
+        for number, attempt in turn.stops:
+            self._attempts.stop(actor.run_no, number, attempt)
 
     def repeat(self, actor: Actor) -> None:
         """Do again what a crash may have cut off: start the child runs that have no link."""
