@@ -42,7 +42,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md"])
 SHOWN = {"text", "mermaid", "toml", "ini", "sql", "promql", "makefile", "diff", "csv", "http"}
 EXPRESSIONS_AND_WARNINGS = ("PDM-D3", "PDM-D9")
-EXITS = {"R": 2, "R4": 3, "C": 4, "S": 5, "T": 1, "I": 70, "D": 2}
+EXITS = {"R": 2, "R4": 3, "C": 4, "S": 5, "T": 1, "M": 1, "B": 1, "I": 70, "D": 2}
 
 
 def named(page: Path) -> str:

@@ -23,7 +23,7 @@ class Purse(Protocol):
     async def reserve(self, *, cost_nano: int, tokens: int, model: str) -> Hold:
         """Set aside what one request may cost at most, in every budget it falls under.
 
-        Raises `BudgetError` (PDM-B001) with the outcome that the budget declares if one of
+        Raises `BudgetError` with the outcome that the budget declares if one of
         them has too little left.
         """
 
