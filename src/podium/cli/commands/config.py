@@ -1,5 +1,6 @@
 """`podium config`: the settings in force and where each one came from."""
 
+import re
 from typing import Any, Final, cast
 
 import click
@@ -11,6 +12,7 @@ from podium.cli.output import cut, emit, emit_json, table
 __all__ = ["config"]
 
 SECRET_WORDS: Final = ("key", "password", "secret", "token")
+REFERENCE_RE: Final = re.compile(r"\$\{\w+\}")
 
 
 @click.group(cls=LazyGroup, short_help="Show every setting with its source.")
@@ -39,7 +41,8 @@ def hide(value: Any, name: str) -> Any:
     """Return a value without its secrets: passwords in URLs, and keys that are no reference."""
     if isinstance(value, dict):
         pairs = cast("dict[str, Any]", value).items()
-        return {key: hide(inner, key) for key, inner in pairs}
+        # A header may hold a key whatever its name is.
+        return {key: hide(inner, "secret" if name == "headers" else key) for key, inner in pairs}
     if isinstance(value, list | tuple):
         return [hide(inner, name) for inner in cast("list[Any]", value)]
     return _hide_text(value, name) if isinstance(value, str) else value
@@ -47,7 +50,7 @@ def hide(value: Any, name: str) -> Any:
 
 def _hide_text(value: str, name: str) -> str:
     is_secret = any(word in name.lower().split("_") for word in SECRET_WORDS)
-    if is_secret and not value.startswith("${"):
+    if is_secret and not REFERENCE_RE.fullmatch(value):
         return "•••"
     head, separator, tail = value.partition("://")
     user, at, place = tail.rpartition("@")

@@ -4,7 +4,7 @@ Each value knows where it came from, so `podium config show` can say so. Files a
 caller; this module only merges what it is given.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +13,8 @@ from podium.core.definition import SECOND_US, RetryPolicy
 from podium.core.definition import Settings as RunSettings
 from podium.core.durations import parse_duration
 from podium.errors import RequestError, did_you_mean
+from podium.settings.llm import BudgetSettings, LlmSettings
+from podium.settings.reading import read_budgets, read_llm
 
 __all__ = ["DEFAULT_STORE", "Settings", "Sourced", "merge_settings", "run_settings"]
 
@@ -40,10 +42,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Defaults of every run: the keys of a definition's `settings:` block."""
     agent: dict[str, Any] = {}
     """Defaults of agents (seed 002): capacity, health_check_interval, heartbeat_timeout, …"""
-    llm: dict[str, Any] = {}
-    """Providers and models; read by the LLM gateway."""
-    budgets: tuple[dict[str, Any], ...] = ()
-    """Budgets; read by the LLM gateway."""
+    llm: LlmSettings = LlmSettings()
+    """Providers and models."""
+    agents: dict[str, Any] = {}
+    """Agents that every definition may use: the keys of a definition's `agents:` block."""
+    budgets: tuple[BudgetSettings, ...] = ()
+    """What calls of models may use."""
 
 
 class Sourced(msgspec.Struct, frozen=True):
@@ -53,7 +57,11 @@ class Sourced(msgspec.Struct, frozen=True):
     source: str
 
 
-_FILE_ONLY: Final = frozenset({"workflow", "agent", "llm", "budgets"})
+_FILE_ONLY: Final = frozenset({"workflow", "agent", "llm", "agents", "budgets"})
+_BLOCKS: Final[Mapping[str, Callable[..., Any]]] = {
+    "llm": read_llm,
+    "budgets": read_budgets,
+}
 
 
 def merge_settings(
@@ -69,7 +77,7 @@ def merge_settings(
     """
     known = Settings.__struct_fields__
     for key in file:
-        if key not in known and key != "agents":
+        if key not in known:
             raise RequestError(
                 f"{file_name} has an unknown key {key!r}.",
                 fix=did_you_mean(key, known),
@@ -78,15 +86,19 @@ def merge_settings(
     sources: dict[str, Sourced] = {}
     for name in known:
         sources[name] = _lookup(name, flags, environment, file, file_name)
-    values = {name: each.value for name, each in sources.items()}
+    blocks = {
+        name: read(file[name], source=file_name) for name, read in _BLOCKS.items() if name in file
+    }
+    values = {name: each.value for name, each in sources.items() if name not in _BLOCKS}
     try:
-        return msgspec.convert(values, Settings, strict=False), sources
+        plain = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise RequestError(
             f"A setting has a wrong value: {error}.",
             fix="`podium config show` lists every value with its source.",
             code="PDM-R041",
         ) from error
+    return msgspec.structs.replace(plain, **blocks), sources
 
 
 def _lookup(
@@ -107,7 +119,7 @@ def _lookup(
         return Sourced(file[name], file_name)
     field = next(f for f in msgspec.structs.fields(Settings) if f.name == name)
     default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
-    return Sourced(default, "default")
+    return Sourced(msgspec.to_builtins(default) if name in _BLOCKS else default, "default")
 
 
 def _from_text(name: str, text: str) -> Any:
