@@ -20,7 +20,7 @@ class Hold(Protocol):
 class Purse(Protocol):
     """Who pays for the calls of one attempt: its step, run, workflow, user, organization."""
 
-    async def reserve(self, *, cost_nano: int, tokens: int, model: str) -> Hold:
+    async def reserve(self, *, cost_nano: int, tokens: int, model: str, agent: str = "") -> Hold:
         """Set aside what one request may cost at most, in every budget it falls under.
 
         Raises `BudgetError` with the outcome that the budget declares if one of
@@ -37,7 +37,7 @@ class _FreeHold:
 
 
 class _FreePurse:
-    async def reserve(self, *, cost_nano: int, tokens: int, model: str) -> Hold:
+    async def reserve(self, *, cost_nano: int, tokens: int, model: str, agent: str = "") -> Hold:
         """Set nothing aside."""
         return _FreeHold()
 
