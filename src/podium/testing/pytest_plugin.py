@@ -1,16 +1,18 @@
-"""The pytest plugin: one fixture, `virtual_podium`, for tests of workflows.
+"""The pytest plugin: `virtual_podium` for tests of workflows, `model_stub` for tests of agents.
 
-Loading it imports nothing but pytest; a test that does not ask for the fixture pays nothing.
+Loading it imports nothing but pytest; a test that does not ask for a fixture pays nothing.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from podium.testing.llm import ModelStub
     from podium.testing.virtual import VirtualPodium
 
-__all__ = ["virtual_podium"]
+__all__ = ["model_stub", "virtual_podium"]
 
 
 @pytest.fixture
@@ -20,3 +22,12 @@ def virtual_podium() -> "VirtualPodium":
     from podium.testing.virtual import VirtualPodium  # noqa: PLC0415
 
     return VirtualPodium()
+
+
+@pytest.fixture
+def model_stub() -> "Iterator[ModelStub]":
+    """Return a running provider of language models: real HTTP, scripted answers, a bill."""
+    from podium.testing.llm import ModelStub  # noqa: PLC0415
+
+    with ModelStub() as stub:
+        yield stub
