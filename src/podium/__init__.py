@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from podium.agents.asking import Agent, agent
+    from podium.agents.tools import tool
     from podium.app import connect
     from podium.authoring.client import App, RunHandle
     from podium.authoring.decorators import DurableTask, DurableWorkflow, task, workflow
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
     from podium.authoring.graph import Graph
     from podium.core.definition import RetryPolicy, RetryRule
     from podium.errors import (
+        BudgetError,
         ConflictError,
         DefinitionError,
+        ModelError,
         NotFoundError,
         PodiumError,
         RequestError,
@@ -39,13 +43,16 @@ if TYPE_CHECKING:
     from podium.settings import Settings
 
 __all__ = [
+    "Agent",
     "App",
+    "BudgetError",
     "ConflictError",
     "Decision",
     "DefinitionError",
     "DurableTask",
     "DurableWorkflow",
     "Graph",
+    "ModelError",
     "NonRetryable",
     "NotFoundError",
     "PodiumError",
@@ -59,6 +66,7 @@ __all__ = [
     "StoreError",
     "TaskError",
     "__version__",
+    "agent",
     "approval",
     "child",
     "connect",
@@ -69,6 +77,7 @@ __all__ = [
     "now",
     "sleep",
     "task",
+    "tool",
     "uuid",
     "wait_signal",
     "workflow",
@@ -77,6 +86,8 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "podium.agents.asking": ("Agent", "agent"),
+    "podium.agents.tools": ("tool",),
     "podium.app": ("connect",),
     "podium.authoring.client": ("App", "RunHandle"),
     "podium.authoring.decorators": ("DurableTask", "DurableWorkflow", "task", "workflow"),
@@ -96,8 +107,10 @@ _HOMES = {
     "podium.authoring.graph": ("Graph",),
     "podium.core.definition": ("RetryPolicy", "RetryRule"),
     "podium.errors": (
+        "BudgetError",
         "ConflictError",
         "DefinitionError",
+        "ModelError",
         "NotFoundError",
         "PodiumError",
         "RequestError",

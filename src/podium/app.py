@@ -3,9 +3,11 @@
 import gc
 import os
 import random
+import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,20 +16,28 @@ from msgspec.structs import replace
 from podium.adapters.blobs.directory import DirectoryBlobs
 from podium.adapters.expressions.cel import CelExpressions
 from podium.adapters.sqlite.store import SqliteStore
+from podium.authoring.agents import remember_agents, shared_agents
 from podium.authoring.client import App
 from podium.authoring.decorators import known_workflows
 from podium.authoring.project import project_settings
+from podium.core.agents import AGENT_WORKFLOW
+from podium.core.budget_values import rule_of
+from podium.core.budgets import Budget
 from podium.core.definition import Workflow
 from podium.errors import RequestError
+from podium.ports.models import ModelWire
 from podium.ports.store import NodeRow, Store
 from podium.runtime.engine import Engine
 from podium.runtime.options import EngineOptions
 from podium.runtime.payloads import Payloads
 from podium.runtime.registry import Registry
-from podium.settings import Settings
+from podium.runtime.secrets import Secrets
+from podium.runtime.services import LazyModels, Models, Services
+from podium.settings import BUILT_IN_PROVIDERS, BudgetSettings, LlmSettings, Settings
 
 __all__ = [
     "build_engine",
+    "build_gateway",
     "connect",
     "connect_alone",
     "connect_desk",
@@ -45,7 +55,15 @@ _FOR_EVER_S: Final = 1e9
 TOOLS: Final = {
     "shell": "podium.adapters.tools.shell:run_shell",
     "http": "podium.adapters.tools.http:run_http",
+    "llm": "podium.agents.calls:run_llm",
+    "agent": "podium.agents.rules:answer_by_rules",
 }
+AGENT_TOOLS: Final = {
+    "read_file": "podium.adapters.tools.read_file:read_file",
+    "grep": "podium.adapters.tools.grep:grep",
+    "http_get": "podium.adapters.tools.http_get:http_get",
+}
+"""The tools that agents may list by name."""
 
 
 def sqlite_path(url: str) -> Path:
@@ -109,11 +127,15 @@ def build_engine(settings: Settings, *, role: str = "all", alone: bool = False) 
         expressions=expressions(),
         tools=TOOLS,
         local=_local_workflow,
+        services=_services(settings),
     )
+    if settings.agents:
+        remember_agents(shared_agents(settings.agents, folder=Path.cwd()))
     options = EngineOptions(
         capacity=settings.capacity,
         evict_after_us=int(settings.evict_after * 1_000_000),
         role=role,
+        budgets=_rules(settings.budgets),
     )
     return Engine(
         store=store,
@@ -125,7 +147,86 @@ def build_engine(settings: Settings, *, role: str = "all", alone: bool = False) 
     )
 
 
+def _services(settings: Settings) -> Services:
+    llm = settings.llm
+    only = next(iter(llm.models)) if len(llm.models) == 1 else ""
+    return Services(
+        models=LazyModels(lambda: build_gateway(llm)) if _is_configured(llm) else None,
+        default_model=llm.default or only,
+        tools=AGENT_TOOLS,
+        secrets=Secrets(_secrets(llm)),
+    )
+
+
+def _is_configured(llm: LlmSettings) -> bool:
+    """Return whether any model can be asked: one is declared, or a key lies ready."""
+    ready = any(not each.missing(os.environ) for each in BUILT_IN_PROVIDERS.values())
+    return bool(llm.models or llm.providers) or ready
+
+
+def _secrets(llm: LlmSettings) -> Iterator[str]:
+    """Yield the secrets of all providers, as far as they are known to this process."""
+    for provider in {**BUILT_IN_PROVIDERS, **llm.providers}.values():
+        for secret in (provider.key, *provider.headers.values()):
+            with suppress(RequestError):
+                yield secret.reveal(os.environ, setting="llm")
+            yield from (os.environ.get(name, "") for name in secret.variables)
+
+
+def build_gateway(
+    llm: LlmSettings, *, around: Callable[[ModelWire], ModelWire] = lambda wire: wire
+) -> Models:
+    """Return the way to the models of `llm`; `around` may put something around each wire."""
+    # Imported here: the first call of a model pays for it, and most runs have none.
+    from podium.adapters.models import open_wire  # noqa: PLC0415
+    from podium.gateway.catalog import catalog_of  # noqa: PLC0415
+    from podium.gateway.gateway import Gateway  # noqa: PLC0415
+    from podium.gateway.limits import Limiter, Limits  # noqa: PLC0415
+    from podium.gateway.prices import PriceTable  # noqa: PLC0415
+    from podium.gateway.tokens import TokenCounter  # noqa: PLC0415
+
+    limits = {
+        alias: Limits(rpm=model.rpm, tpm=model.tpm, concurrency=model.concurrency)
+        for alias, model in llm.models.items()
+    }
+    vocabularies = {
+        model.model or alias: model.tokenizer
+        for alias, model in llm.models.items()
+        if model.tokenizer
+    }
+    return Gateway(
+        catalog=catalog_of(llm),
+        wires=lambda provider: around(open_wire(provider, environment=os.environ)),
+        limiter=Limiter(limits, queue_max=llm.queue),
+        counter=TokenCounter(vocabularies),
+        prices=PriceTable(llm),
+        clock_us=lambda: time.monotonic_ns() // 1000,
+        dice=random.random,
+    )
+
+
+def _rules(blocks: Sequence[BudgetSettings]) -> tuple[Budget, ...]:
+    return tuple(
+        rule_of(
+            block.scope,
+            block.name,
+            per=block.per,
+            limits={
+                "usd": block.limit_usd,
+                "tokens": block.limit_tokens,
+                "calls": block.limit_calls,
+                "time": None if block.limit_s is None else float(block.limit_s),
+            },
+            on_limit=block.on_limit,
+        )
+        for block in blocks
+    )
+
+
 def _local_workflow(name: str) -> Workflow | None:
+    if name == AGENT_WORKFLOW:
+        # Imported here: most runs have no agents.
+        import_module("podium.agents.loop")
     found = known_workflows().get(name)
     return None if found is None else found.definition
 

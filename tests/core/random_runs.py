@@ -88,8 +88,11 @@ def tasks(draw: st.DrawFn, name: str, before: list[str], depth: int) -> Task:
     if depth and draw(st.integers(0, 3)) == 0:
         inner = draw(graphs(depth - 1, most=3))
         options["output"] = draw(st.sampled_from([None, inner[-1].name]))
+        options["timeouts"] = Timeouts(total_us=draw(DURATIONS))
         return block(name, *inner, **options)
     uses, given = draw(st.sampled_from(LEAVES))
+    if uses.startswith("workflow") or shape == "loop":
+        options["timeouts"] = Timeouts(total_us=draw(DURATIONS))
     if uses.startswith("python"):
         options["timeouts"] = Timeouts(queue_us=draw(DURATIONS), total_us=draw(DURATIONS))
     return task(name, uses, with_=given, **options)
@@ -196,7 +199,7 @@ CLOSED = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.ABORTED)
 def finish(run: Driven) -> None:
     """Let everything go well from now on, until the run is closed."""
     run.tell(m.Resume())
-    for _ in range(400):
+    for _ in range(1000):
         if not run.state.status.is_open:
             return
         if run.live:

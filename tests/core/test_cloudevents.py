@@ -42,6 +42,13 @@ def test_the_first_events_of_a_run_have_stable_ids_and_cursors():
     assert first.data == {"workflow": "w", "version": "0123456789ab", "organization": "default"}
 
 
+def test_the_subject_of_an_event_about_the_run_itself_is_the_run():
+    events = told(OPEN_ROOT, ev.RunMoved(RunStatus.CANCELLING), ev.SignalReceived("go", b"\xc0"))
+    of_run = [event for event in events if event.type.startswith("orchestration.run.")]
+    assert len(of_run) == 4
+    assert {event.subject for event in of_run} == {"run_00000005"}
+
+
 @pytest.mark.parametrize(
     ("status", "word"),
     [(S.RUNNING, "started"), (S.QUEUED, "queued"), (S.CHECKPOINT_PENDING, "checkpoint_pending")],
@@ -134,7 +141,7 @@ def test_a_reopened_run_names_the_steps_that_it_forgets_too():
     ],
 )
 def test_what_belongs_to_no_step_is_told_of_the_run(record, kind):
-    assert last(record)[:2] == (kind, "")
+    assert last(record)[:2] == (kind, "run_00000005")
 
 
 def test_times_keep_their_microseconds():

@@ -103,16 +103,16 @@ def test_one_step_at_a_time_warns_only_when_steps_could_go_together() -> None:
     assert codes(Task(name="a", for_each=[1, 2]), settings=settings) == ["PDM-D902"]
 
 
-@pytest.mark.parametrize("key", ["cache", "concurrency", "rate", "budget", "compensate", "agent"])
+@pytest.mark.parametrize("key", ["cache", "concurrency", "rate", "compensate", "agent"])
 def test_a_key_without_effect_is_a_warning(key: str) -> None:
     [fault] = faults(Task(name="a", extensions={key: {}}))
     assert (fault.code, fault.warning, fault.pointer) == ("PDM-D901", True, f"/tasks/0/{key}")
 
 
-def test_pools_executors_agents_and_breakers_have_no_effect_yet() -> None:
+def test_pools_executors_and_breakers_have_no_effect_yet() -> None:
     settings = Settings(circuit_breaker={"timeout": 60})
     task = Task(name="a", pool="gpu", executor="ray")
-    assert codes(task, settings=settings, agents={"x": {}}) == ["PDM-D901"] * 4
+    assert codes(task, settings=settings) == ["PDM-D901"] * 3
     assert codes(Task(name="a", pool="default", executor="asyncio")) == []
 
 

@@ -169,3 +169,44 @@ async def test_a_long_chain_of_lives_leaves_one_parent_waiting_and_one_answer(ap
     handle = await app.start(dag(parent("counting")))
     assert await handle.result() == 3
     await called("0", "1", "2", "3")
+
+
+LARGE = {
+    "a map": ("{name: k, for_each: [a, b, c], uses: fn:echo, with: {value: T}}", 3, 3),
+    "a block": ("{name: k, tasks: [{name: x, with: T}, {name: y, with: T}]}", 2, 2),
+    "blocks": (
+        "{name: k, for_each: [a, b], tasks: [{name: x, with: T}, {name: y, with: T}]}",
+        4,
+        4,
+    ),
+    "a value": ("{name: k, with: {x: T, y: T, z: T}}", 3, 0),
+}
+"""A child's task, how often the text is in its output, and how often in the steps it is made of."""
+
+
+@pytest.mark.parametrize("shape", LARGE)
+async def test_a_large_output_of_a_child_is_kept_once_and_not_in_its_row(app, shape):
+    task, copies, parts = LARGE[shape]
+    tasks = task.replace(": T", ': "${{ inputs.text }}"')
+    await publish(app, f"name: pup\ntasks: [{tasks}]")
+    text = f"{shape} " * 5_000  # small enough to stay inline on its own
+    flow = "tasks: " + parent("pup", '{text: "${{ inputs.text }}"}')
+    handle = await app.start(dag(flow), input={"text": text})
+    assert str(await handle.result()).count(text) == copies
+    # A child that is quicker than the news of its start is found by its number.
+    records = await app.engine.store.load([handle.run_no, handle.run_no + 1])
+    assert records[1].row.parent_run == handle.run_no
+    for record, inline in zip(records, (1, 1 + parts), strict=True):
+        # The input is one text; what an output is made of is in the journal of its own steps.
+        assert len(record.row.output or b"") < 1000
+        assert sum(len(part.body) for part in record.tail) < inline * len(text) + 3000
+
+
+async def test_a_large_input_of_a_child_is_not_in_its_row(app):
+    await publish(app, "name: pup\ntasks: [{name: k, with: {size: '${{ size(inputs.x.a) }}'}}]")
+    flow = "tasks: " + parent("pup", '{x: {a: "${{ inputs.text }}", b: "${{ inputs.text }}"}}')
+    handle = await app.start(dag(flow), input={"text": "x" * 50_000})
+    assert await handle.result() == {"size": 50_000}
+    [record] = await app.engine.store.load([handle.run_no + 1])
+    assert (record.row.parent_run, len(record.row.input) < 1000) == (handle.run_no, True)
+    assert sum(len(part.body) for part in record.tail) < 3000

@@ -52,6 +52,17 @@ async def test_arguments_edited_at_a_checkpoint_are_those_the_task_gets(app):
     assert bodies.calls == [99]
 
 
+async def test_an_approval_behind_a_checkpoint_waits_for_two_answers(app):
+    text = "[{name: a, uses: approval, checkpoint: before, with: {prompt: Ship it?, payload: 1}}]"
+    handle, first = await asked(app, text)
+    await app.decide(first, "approve", by="eve")
+    assert (await handle.row()).status == RunStatus.WAITING
+    [second] = await app.approvals()
+    assert (second.prompt, second.status, second.decided_by) == ("Ship it?", 0, "")
+    await app.decide(first, "approve", by="bob")
+    assert (await handle.result())["by"] == "bob"
+
+
 async def test_a_result_edited_at_a_checkpoint_is_the_tasks_output(app):
     text = "[{name: a, checkpoint: after, uses: fn:echo, with: {value: 1}}]"
     handle, approval = await asked(app, text)

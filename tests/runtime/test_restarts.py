@@ -274,3 +274,37 @@ async def test_a_finished_run_shows_the_same_after_a_restart(house):
         before = await look(handle)
     async with house.app() as app:
         assert await look(app.run(handle.id)) == before
+
+
+async def test_a_run_that_only_waits_is_not_due_because_its_process_left(house):
+    texts = {
+        "a date": "[{name: s, uses: sleep, with: {duration: 3600}}]",
+        "a signal": "[{name: s, uses: signal, with: {name: go}}]",
+        "a person": "[{name: s, uses: approval, with: {payload: 1}}]",
+    }
+    async with house.app(evict_after_us=3600_000_000) as app:
+        runs = {what: await app.start(dag(text)) for what, text in texts.items()}
+        for handle in runs.values():
+            await status(handle, "waiting")
+        assert app.engine.residents == 3
+        wakes = {what: app.engine.actor(h.run_no).next_wake_us() for what, h in runs.items()}
+    async with house.app() as app:
+        for what, handle in runs.items():
+            row = await app.engine.store.run(handle.run_no)
+            assert (row.home, row.wake_us, row.recoveries) == (None, wakes[what], 0), what
+        await app.engine.adopt_all()
+        assert app.engine.residents == 0
+
+
+async def test_a_run_that_waits_for_a_child_nobody_started_yet_is_due_at_once(house, monkeypatch):
+    async with house.app() as app:
+        await app.engine.registry.publish(dag("name: pup\ntasks: [{name: k, with: {x: 1}}]"))
+        monkeypatch.setattr(app.engine._deeds, "_start_child", never)
+        handle = await app.start(dag("[{name: c, uses: 'workflow:pup'}]"))
+        await status(handle, "waiting")
+        app.engine._homes.evict_all()
+    assert await finish(house, handle.id) == {"x": 1}
+
+
+async def never(*_):
+    """Stand for a deed that was cut off before it did anything."""

@@ -394,3 +394,20 @@ def test_a_tick_whose_answer_was_lost_costs_no_attempt() -> None:
         assert [step.attempts for step in view.steps if step.path == "work"] == [1]
 
     play(scenario)
+
+
+def test_a_signal_that_a_clean_up_has_received_is_there_again_after_a_retry() -> None:
+    async def scenario(town: Town) -> None:
+        process = await town.process()
+        graph = podium.Graph("cleans_up", output="clean")
+        graph.add("work", fails_once, with_={"name": "work"})
+        graph.add("go", "signal", with_={"name": "go"}, depends_on=["work"], join="all_done")
+        graph.add("clean", with_="${{ tasks.go.output }}", depends_on=["go"])
+        handle = await start(process, graph)
+        await process.call(lambda p: p.app.run(handle.id).signal("go", {"sent": "once"}))
+        with pytest.raises(podium.PodiumError):
+            await result(process, handle)
+        await process.call(lambda p: p.app.run(handle.id).retry())
+        assert await result(process, handle) == {"sent": "once"}
+
+    play(scenario)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import uuid
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -11,12 +12,22 @@ import msgspec
 from podium.authoring.decorators import DurableWorkflow
 from podium.authoring.graph import Graph
 from podium.authoring.inputs import check_inputs
+from podium.core.budget_values import limits_of
+from podium.core.budgets import Amounts, Limits
 from podium.core.definition import Workflow, WorkflowKind
 from podium.core.ids import approval_id, parse_approval_id, parse_run_id, run_id, unpack_key
 from podium.core.messages import Abort, Cancel, Decide, Mail, Pause, Resume, Retry, Signal, Skip
 from podium.core.payload import ErrorRecord, decode_error
 from podium.core.states import RunStatus
-from podium.errors import ConflictError, NotFoundError, RunError, StoreError, TaskError
+from podium.errors import (
+    ConflictError,
+    NotFoundError,
+    RequestError,
+    RunError,
+    StoreError,
+    TaskError,
+)
+from podium.ports.ledger import AccountRow, GrantRow, LedgerRow
 from podium.ports.store import ApprovalRow, ApprovalStatus, OutcomeRow, RunRow
 from podium.runtime.engine import Engine
 from podium.runtime.options import StartRequest
@@ -65,6 +76,7 @@ class App:
         try:
             await self._group.__aexit__(None, None, None)
         finally:
+            await self.engine.registry.services.close()
             await self.engine.store.close()
 
     # -- starting ------------------------------------------------------------------------------
@@ -79,12 +91,15 @@ class App:
         labels: Mapping[str, str] | None = None,
         version: str = "",
         detach: bool = False,
+        budget: Mapping[str, Any] | None = None,
     ) -> "RunHandle":
         """Start a run; durable on return.
 
         The same `idempotency_key` with the same workflow version and input returns the run it
         started first; with others it raises `ConflictError` PDM-C010. `detach` leaves the run
-        to any engine on this store. Raises `RequestError` for input that does not fit.
+        to any engine on this store. `budget`, such as `{"usd": 0.50, "calls": 40}`, limits what
+        the run and its child runs may use of models. Raises `RequestError` for input that does
+        not fit.
         """
         plan = await self._plan(workflow, version)
         value = _checked_input(plan.workflow, input)
@@ -99,6 +114,7 @@ class App:
             priority=priority,
             labels=dict(labels or {}),
             deferred=detach,
+            budget=None if budget is None else _limits(budget),
         )
         row = await self.engine.start(request)
         return RunHandle(self, row.run_no)
@@ -146,6 +162,30 @@ class App:
     async def recover(self) -> int:
         """Take over unfinished runs of dead processes; return how many came."""
         return await self.engine.adopt_all()
+
+    # -- budgets -------------------------------------------------------------------------------
+
+    async def budgets(self, *, prefix: str = "", limit: int = 100) -> Sequence[AccountRow]:
+        """Return where the accounts of budgets stand, those used last first."""
+        return await self.engine.store.accounts(prefix=prefix, limit=limit)
+
+    async def ledger(self, run: str, *, limit: int = 1000) -> Sequence[LedgerRow]:
+        """Return what a run and its child runs were billed, oldest first."""
+        return await self.engine.store.ledger(parse_run_id(run), limit=limit)
+
+    async def grant(self, account: str, amounts: Mapping[str, Any], *, by: str = "") -> None:
+        """Raise the limits of an account for everybody, such as by `{"usd": 5}`."""
+        more = _limits(amounts)
+        row = GrantRow(
+            grant_id=uuid.uuid4().hex,
+            account=account,
+            amounts=Amounts(
+                more.cost_nano or 0, more.tokens or 0, more.calls or 0, more.time_us or 0
+            ),
+            by=by,
+            at_us=self.engine.store.now_us(),
+        )
+        await self.engine.store.grant(row)
 
     # -- approvals -----------------------------------------------------------------------------
 
@@ -297,6 +337,17 @@ class RunHandle:
         """Return the ids of the approvals this run waits for."""
         rows = await self._app.engine.store.approvals(pending=True, run_no=self.run_no)
         return [approval_id(row.approval_no) for row in rows]
+
+
+def _limits(value: Mapping[str, Any]) -> Limits:
+    try:
+        return limits_of(value)
+    except ValueError as error:
+        raise RequestError(
+            f"This is no budget: {error}.",
+            fix='For example {"usd": 0.50, "tokens": 200000, "calls": 40, "time": "10m"}.',
+            code="PDM-R053",
+        ) from error
 
 
 _ANSWERS = {

@@ -4,11 +4,13 @@ Nothing named in a definition is imported or evaluated here: reading a hostile f
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from podium.authoring.agents import FileReader, with_agents
 from podium.authoring.fields import FieldReader
 from podium.authoring.inputs import schema_faults
 from podium.authoring.json_text import read_json
@@ -17,6 +19,7 @@ from podium.authoring.places import Places
 from podium.authoring.schema import ALIASES, EQUIVALENTS
 from podium.authoring.tree import TreeBuilder
 from podium.authoring.yaml_text import read_yaml
+from podium.core.agents import AgentSpec
 from podium.core.definition import Settings, Workflow
 from podium.core.validation import Limits, validate
 from podium.errors import DefinitionError, Fault
@@ -57,10 +60,13 @@ def load_workflow(
     bytes_max: int = DEFINITION_BYTES_MAX,
     defaults: Settings | None = None,
     limits: Limits | None = None,
+    read_file: FileReader | None = None,
+    agents: Mapping[str, AgentSpec] | None = None,
 ) -> Loaded:
     """Read a definition; `source` names it in errors, and names a workflow without a name.
 
-    `defaults` are the settings that the definition's own are laid over. Raises
+    `defaults` are the settings that the definition's own are laid over. `read_file` gives the
+    files that its agents name (none without it), `agents` those declared elsewhere. Raises
     `DefinitionError` with every fault found.
     """
     decoded = _decode(text, source, bytes_max)
@@ -72,8 +78,13 @@ def load_workflow(
     if not tree.is_complete:
         raise DefinitionError(_ordered(tree.faults), source=source)
     workflow = build_workflow(
-        tree.value, reader, name=_name_from(source), defaults=defaults or Settings()
+        tree.value,
+        reader,
+        name=_name_from(source),
+        defaults=defaults or Settings(),
+        read_file=read_file,
     )
+    workflow = with_agents(workflow, agents or {})
     refused = {(fault.line, fault.column) for fault in tree.faults}
     structural = [*tree.faults, *(f for f in reader.faults if (f.line, f.column) not in refused)]
     semantic = validate(workflow, expressions=expressions, places=places, limits=limits)

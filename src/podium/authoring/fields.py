@@ -30,6 +30,9 @@ class FieldReader:
         self._readers: dict[str, Callable[[Json, str, Key], Json]] = {
             "duration": self._duration,
             "names": self._names,
+            "texts": self._names,
+            "agents": self._agents,
+            "tools": self._tools,
             "label": self._label,
             "template": self._template,
             "condition": self._condition,
@@ -171,9 +174,10 @@ class FieldReader:
         if not isinstance(value, list):
             return self.wrong_type(value, pointer, what="a list of names", example="[fetch, parse]")
         names = [name for name in value if isinstance(name, str)]
+        what = "text: the name of a task" if key.kind == "names" else "text"
         for index, name in enumerate(value):
             if not isinstance(name, str):
-                self.wrong_type(name, f"{pointer}/{index}", what="text: the name of a task")
+                self.wrong_type(name, f"{pointer}/{index}", what=what)
         return tuple(names)
 
     def _label(self, value: Json, pointer: str, key: Key) -> Json:
@@ -230,6 +234,25 @@ class FieldReader:
             return self.wrong_type(value, pointer, what="a list")
         return [self.read(key.table, item, f"{pointer}/{i}") for i, item in enumerate(value)]
 
+    def _agents(self, value: Json, pointer: str, key: Key) -> Json:
+        if not isinstance(value, dict):
+            return self.wrong_type(value, pointer, what="an object: agents by name")
+        return {
+            slug: self.read("agent", body, f"{pointer}/{escape(slug)}")
+            for slug, body in value.items()
+        }
+
+    def _tools(self, value: Json, pointer: str, key: Key) -> Json:
+        if not isinstance(value, list):
+            return self.wrong_type(value, pointer, what="a list of tools", example="[read_file]")
+        # A tool that cannot be read keeps its place, so that the pointers of the others fit.
+        return [
+            {"uses": item}
+            if isinstance(item, str)
+            else self.read(key.table, item, f"{pointer}/{index}")
+            for index, item in enumerate(value)
+        ]
+
 
 REQUIRED: Final = {
     table: [name for name, key in keys.items() if key.is_required] for table, keys in TABLES.items()
@@ -250,6 +273,7 @@ PLAIN_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "groups": (dict,),
     "tasks": (dict, list),
     "recorded": (),
+    "schema": (dict, str),
 }
 WORDS: Final[Mapping[str, str]] = {
     "text": "text",
@@ -263,6 +287,7 @@ WORDS: Final[Mapping[str, str]] = {
     "inputs": "an object: the schema of each input by its name",
     "groups": "an object: the options of each group by its name",
     "tasks": "a list of tasks, or an object of tasks by name",
+    "schema": "a JSON Schema, or the name of a .json file",
 }
 
 
@@ -288,6 +313,9 @@ def _article(table: str) -> str:
         "settings": "the settings",
         "timeouts": "the timeouts",
         "retry": "a retry policy",
+        "agent": "an agent",
+        "agent_tool": "a tool",
+        "agent_budget": "the budget of an agent",
     }
     return named.get(table, f"a {table}")
 

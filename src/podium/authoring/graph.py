@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from podium.authoring.agents import known_agents, with_agents
 from podium.authoring.decorators import DurableTask, Duration, duration_us
 from podium.core.definition import (
     Checkpoint,
@@ -122,6 +123,7 @@ class Graph:
             settings=self._settings,
             tasks=tuple(self._tasks),
         )
+        workflow = with_agents(workflow, known_agents())
         if expressions is None:
             return workflow
         found = validate(workflow, expressions=expressions)

@@ -4,13 +4,17 @@ A task takes what it does not say from its group, and its retry policy from the 
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
+from podium.authoring.agents import FileReader, build_agents
 from podium.authoring.fields import FieldReader, Fields
 from podium.authoring.places import escape
 from podium.authoring.schema import TABLES
+from podium.core.budgets import Limits
+from podium.core.charges import NANO
 from podium.core.definition import (
     Checkpoint,
     Join,
@@ -53,7 +57,14 @@ RECORDED: Final = (
 )
 
 
-def build_workflow(value: Json, reader: FieldReader, *, name: str, defaults: Settings) -> Workflow:
+def build_workflow(
+    value: Json,
+    reader: FieldReader,
+    *,
+    name: str,
+    defaults: Settings,
+    read_file: FileReader | None = None,
+) -> Workflow:
     """Return the workflow of a document; what is wrong in it is left out and reported."""
     fields = reader.read("workflow", value, "")
     settings = _settings(fields.get("settings", {}), defaults, reader)
@@ -68,7 +79,7 @@ def build_workflow(value: Json, reader: FieldReader, *, name: str, defaults: Set
         tasks=builder.tasks(fields.get("tasks", []), "/tasks"),
         groups=fields.get("groups"),
         output=fields.get("output"),
-        agents=fields.get("agents"),
+        agents=build_agents(fields.get("agents"), reader, read_file),
     )
 
 
@@ -80,6 +91,8 @@ def _settings(fields: Fields, defaults: Settings, reader: FieldReader) -> Settin
     for name in ("max_parallel_steps", "fail_fast", "circuit_breaker"):
         if name in fields:
             changes[name] = fields[name]
+    if "budget" in fields:
+        changes["budget"] = _budget(fields["budget"])
     retry = _retry(fields, defaults.retry, reader, "/settings")
     return msgspec.structs.replace(defaults, retry=retry, **changes)
 
@@ -177,6 +190,7 @@ class _TaskBuilder:
             tolerate=Tolerance(**fields["tolerate"]) if "tolerate" in fields else None,
             loop=_loop(fields.get("loop")),
             on_lost=OnLost(fields.get("on_lost", "retry")),
+            budget=_budget(fields["budget"]) if "budget" in fields else None,
             extensions=_recorded(own),
             **values,
         )
@@ -224,6 +238,12 @@ def _loop(fields: Fields | None) -> Loop | None:
         max_iterations=fields.get("max_iterations", 100),
         delay_us=fields.get("delay") or 0,
     )
+
+
+def _budget(fields: Fields) -> Limits:
+    usd = fields.get("usd")
+    cost_nano = None if usd is None else round(Decimal(str(usd)) * NANO)
+    return Limits(cost_nano, fields.get("tokens"), fields.get("calls"), fields.get("time"))
 
 
 def _recorded(fields: Fields) -> Json:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
+from msgspec.structs import replace
+
 from podium.errors import DefinitionError, RequestError
 from podium.settings import Settings, Sourced, merge_settings
 
@@ -24,8 +26,29 @@ def project_settings(
     named = environment.get("PODIUM_CONFIG", "")
     path = folder / (named or PROJECT_FILE)
     file = read_project_file(path, is_needed=bool(named))
-    return merge_settings(
+    settings, sources = merge_settings(
         flags=flags, environment=environment, file=file, file_name=named or PROJECT_FILE
+    )
+    if settings.agents:
+        settings = replace(settings, agents=_agents(path))
+    return settings, sources
+
+
+def _agents(path: Path) -> dict[str, Any]:
+    """Return the agents of a project file, checked where they stand in its text."""
+    # Imported here: most projects have no agents, and the reader brings a YAML library.
+    from podium.authoring.agents import shared_agents  # noqa: PLC0415
+    from podium.authoring.schema import ALIASES, EQUIVALENTS  # noqa: PLC0415
+    from podium.authoring.yaml_text import read_yaml  # noqa: PLC0415
+
+    tree = read_yaml(path.read_text("utf-8"))
+    return dict(
+        shared_agents(
+            tree.value["agents"],
+            folder=path.resolve().parent,
+            places=tree.places(ALIASES, EQUIVALENTS),
+            source=str(path),
+        )
     )
 
 

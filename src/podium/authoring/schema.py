@@ -36,6 +36,8 @@ class Key(msgspec.Struct, frozen=True):
     """Accepted and stored, but without effect in this version."""
 
 
+ON_LOST: Final = ("retry", "in_doubt")
+
 SEED_KEYS: Final = {
     "timeout": Key("duration", "Limit of time; see also `timeouts`.", range="timeout"),
     "max_retries": Key("integer", "How often a failed attempt is retried.", range="max_retries"),
@@ -51,9 +53,7 @@ GROUP_OPTIONS: Final = {
     "priority": Key(
         "priority", "Who goes first: a name or 0 (first) to 100 (last).", range="priority"
     ),
-    "on_lost": Key(
-        "choice", "What an attempt cut off by a crash means.", choices=("retry", "in_doubt")
-    ),
+    "on_lost": Key("choice", "What an attempt cut off by a crash means.", choices=ON_LOST),
     "max_recoveries": Key(
         "integer", "How often a step is started again after crashes.", range="max_recoveries"
     ),
@@ -93,10 +93,66 @@ TASK: Final = {
     "cache": Key("recorded", "Reuse earlier results.", is_recorded_only=True),
     "concurrency": Key("recorded", "Limit by key.", is_recorded_only=True),
     "rate": Key("recorded", "Limit starts over time.", is_recorded_only=True),
-    "budget": Key("recorded", "Limit cost.", is_recorded_only=True),
+    "budget": Key("object", "What it may use of models, its child run included.", table="budget"),
     "compensate": Key("recorded", "Undo when the run is cancelled.", is_recorded_only=True),
     "resources": Key("recorded", "CPU, memory and GPU needed.", is_recorded_only=True),
     "agent": Key("recorded", "The agent that runs it.", is_recorded_only=True),
+}
+
+AGENT: Final = {
+    "model": Key("text", "An alias from `llm: models:`; default: the only or default one."),
+    "description": Key("text", "What it is for; agents that have it as a tool see this."),
+    "instructions": Key("text", "What to do: text, or a .md or .txt file beside the definition."),
+    "tools": Key("tools", "What it may call, and nothing else.", table="agent_tool"),
+    "output": Key("schema", "JSON Schema of the result, or a .json file that holds it."),
+    "fallback": Key("text", "`python:module:function` that stands in without a model or money."),
+    "budget": Key("object", "What one run of it may spend.", table="agent_budget"),
+    "max_turns": Key("integer", "Calls of the model at most; default 8.", range="max_turns"),
+    "max_tokens": Key("integer", "Tokens of one answer at most; default 2048.", range="max_tokens"),
+    "temperature": Key("number", "How much chance goes into answers.", range="temperature"),
+    "approvals": Key("texts", "Tools of which a person approves every call."),
+    "on_lost": Key("choice", "What a call of the model cut off by a crash means.", choices=ON_LOST),
+    "on_taint": Key(
+        "choice",
+        "Writing calls after content from outside was read.",
+        choices=("ask", "refuse"),
+    ),
+    "untrusted_input": Key("boolean", "Its input comes from outside."),
+    "repairs": Key(
+        "integer", "How often an answer that does not fit is sent back.", range="repairs"
+    ),
+}
+
+AGENT_TABLES: Final = {
+    "agent": AGENT,
+    "agent_tool": {
+        "uses": Key(
+            "text",
+            "`read_file`, `grep`, `http_get`, `python:module:function` or `agent:<slug>`.",
+            is_required=True,
+        ),
+        "name": Key("text", "How the model calls it."),
+        "effect": Key("choice", "What it does to the world.", choices=("read", "write")),
+        "on_lost": Key("choice", "What a call cut off by a crash means.", choices=ON_LOST),
+        "roots": Key("texts", "Folders files may be read from; `${{ input.x }}` is allowed."),
+        "hosts": Key("texts", "Hosts that may be asked."),
+        "calls": Key("integer", "How often it may be called in a run.", range="calls"),
+        "timeout": Key("duration", "Limit of one call; default 30 s.", range="timeout"),
+        "result_bytes": Key("integer", "What of a result the model sees.", range="result_bytes"),
+    },
+    "agent_budget": {
+        "usd": Key("number", "Dollars.", range="usd"),
+        "tokens": Key("integer", "Tokens of all calls.", range="tokens"),
+        "turns": Key("integer", "Calls of the model.", range="max_turns"),
+        "calls": Key("integer", "Calls of tools.", range="calls"),
+        "time": Key("duration", "Time by the clock.", range="timeout"),
+    },
+    "budget": {
+        "usd": Key("number", "Dollars.", range="usd"),
+        "tokens": Key("integer", "Tokens of all calls of models.", range="tokens"),
+        "calls": Key("integer", "Calls of models.", range="calls"),
+        "time": Key("duration", "Time spent in calls of models.", range="timeout"),
+    },
 }
 
 TABLES: Final[Mapping[str, Mapping[str, Key]]] = MappingProxyType(
@@ -112,7 +168,7 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = MappingProxyType(
             "tasks": Key("tasks", "The tasks, as a list or by name.", is_required=True),
             "groups": Key("groups", "Options that the tasks of a group share, by group name."),
             "output": Key("text", "The task whose output is the run's; default: the last task."),
-            "agents": Key("recorded", "Agents by name.", is_recorded_only=True),
+            "agents": Key("agents", "The agents that tasks may use, by name."),
         },
         "settings": {
             **SEED_KEYS,
@@ -124,6 +180,7 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = MappingProxyType(
             ),
             "deadline": Key("duration", "Limit of time by the wall clock.", range="deadline"),
             "fail_fast": Key("boolean", "Cancel open steps when a required one fails."),
+            "budget": Key("object", "What a run and its child runs may use.", table="budget"),
         },
         "task": TASK,
         "group": {"description": Key("text", "What belongs to it."), **GROUP_OPTIONS},
@@ -168,6 +225,7 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = MappingProxyType(
             ),
             "delay": Key("duration", "Wait between iterations.", range="loop_delay"),
         },
+        **AGENT_TABLES,
     }
 )
 
@@ -216,6 +274,10 @@ KIND_SCHEMAS: Final[Mapping[str, Json]] = MappingProxyType(
         "recorded": {},
         "inputs": {"type": "object", "additionalProperties": {"type": "object"}},
         "groups": {"type": "object", "additionalProperties": {"$ref": "#/$defs/group"}},
+        "agents": {"type": "object", "additionalProperties": {"$ref": "#/$defs/agent"}},
+        "texts": {"anyOf": [TEXT, {"type": "array", "items": TEXT}]},
+        "schema": {"type": ["object", "string"]},
+        "tools": {"type": "array", "items": {"anyOf": [TEXT, {"$ref": "#/$defs/agent_tool"}]}},
         "priority": {
             "anyOf": [
                 {"enum": list(PRIORITY_NAMES)},

@@ -30,6 +30,9 @@ TIMED_OUT: Final = 124
 INTERRUPTED: Final = 130
 LOOK_EVERY_S: Final = 0.1
 HOME_EVERY_US: Final = 1_000_000
+WEIGH_EVERY_US: Final = 500_000
+APPEAL: Final = frozenset({"budget", "account", "spent", "asked"})
+"""The keys of what a step shows that asks for more of a budget."""
 SECOND_THOUGHT_S: Final = 1.0
 CANCEL_WAIT_S: Final = 15.0
 
@@ -62,6 +65,7 @@ class Follower:
         self._decided: set[int] = set()
         self._hinted = ""
         self._home_us = 0
+        self._weighed_us = 0
 
     async def follow(self, run_no: int, plan: Plan) -> int:
         """Follow the run and return the exit code."""
@@ -97,6 +101,7 @@ class Follower:
             if self._engine.failure is not None:
                 raise self._engine.failure
             await watch.refresh()
+            await self._weigh()
             state = watch.state
             self._screen.draw(state, watch.plan, self._engine.store.now_us())
             if not state.status.is_open and watch.seq:
@@ -112,6 +117,15 @@ class Follower:
             await self._keep_home()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), LOOK_EVERY_S)
+
+    async def _weigh(self) -> None:
+        """Look up what the run has spent, now and then."""
+        now_us = self._engine.store.now_us()
+        if now_us >= self._weighed_us + WEIGH_EVERY_US:
+            self._weighed_us = now_us
+            spent = (await self._engine.store.spending([self.run_no])).get(self.run_no)
+            if spent is not None:
+                self._screen.cost(spent.cost_nano)
 
     async def _next_life(self) -> None:
         """Go on with the run that a durable function continued as."""
@@ -132,9 +146,12 @@ class Follower:
             self._hint()
             return None
         if self._wishes.yes:
-            for row in rows:
+            # A budget is there to be kept: only a person who reads the question raises it.
+            checkpoints = [row for row in rows if not self._is_about_money(row)]
+            for row in checkpoints:
                 await self._approve(row)
-            return None
+            if checkpoints:
+                return None
         if self._wishes.can_ask:
             return await self._ask(rows[0], interrupts)
         if self._the_watch().state.status is RunStatus.WAITING:
@@ -150,6 +167,10 @@ class Follower:
         for run_no in await self._family():
             found += await self._engine.store.approvals(pending=True, run_no=run_no)
         return [row for row in found if row.approval_no not in self._decided]
+
+    def _is_about_money(self, row: ApprovalRow) -> bool:
+        payload = self._app.engine.payloads.decode(row.payload)
+        return isinstance(payload, dict) and payload.keys() == APPEAL
 
     async def _approve(self, row: ApprovalRow) -> None:
         self._decided.add(row.approval_no)

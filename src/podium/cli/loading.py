@@ -12,6 +12,7 @@ from podium.authoring.decorators import DurableWorkflow
 from podium.authoring.graph import Graph
 from podium.core.definition import Workflow
 from podium.errors import Fault, NotFoundError, RequestError, did_you_mean
+from podium.runtime.services import FOLDER_LABEL
 from podium.settings import Settings, run_settings
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FOLDER_LABEL", "Loaded", "load", "load_definition", "use_folder", "use_folders_of"]
 
-FOLDER_LABEL: Final = "podium.folder"
-"""The label that keeps the import path of a run, so that any process can continue it."""
 TEXT_SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 
 
@@ -80,13 +79,17 @@ def _load_text(path: Path, settings: Settings) -> Loaded:
 def load_definition(path: Path, settings: Settings) -> tuple[Workflow, tuple[Fault, ...]]:
     """Return the workflow of a definition file and its warnings; nothing is imported."""
     # Imported here: a durable function needs no YAML library.
+    from podium.authoring.agents import files_beside, shared_agents  # noqa: PLC0415
     from podium.authoring.documents import load_workflow  # noqa: PLC0415
 
+    folder = path.resolve().parent
     return load_workflow(
         read_file(path),
         source=str(path),
         expressions=expressions(),
         defaults=run_settings(settings.workflow),
+        read_file=files_beside(folder),
+        agents=shared_agents(settings.agents, folder=folder),
     )
 
 

@@ -2,15 +2,18 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from podium.authoring.client import App
 from podium.cli.output import ago, cut, duration, emit, emit_json, moment, note, styled, table
-from podium.cli.report import error_lines, error_view, step_document
+from podium.cli.report import cost_text, error_lines, error_view, step_document
 from podium.cli.session import Session
 from podium.cli.verbs import Choice, run_filter
+from podium.core.budgets import dollars
+from podium.core.charges import NANO
 from podium.core.cloudevents import CloudEvent, Translator, rfc3339
 from podium.core.ids import parse_run_id, run_id
 from podium.core.states import RunStatus
@@ -32,22 +35,36 @@ async def list_all(session: Session, choice: Choice, *, limit: int, cursor: str 
     async with session.reading() as app:
         rows = await app.engine.store.runs(where, limit=limit, before=before)
         now_us = app.engine.store.now_us()
+        costs = await _costs(app, rows)
     more = run_id(rows[-1].run_no) if len(rows) == limit else None
     if session.as_json:
-        emit_json({"items": [run_row_document(row) for row in rows], "next_cursor": more})
+        items = [run_row_document(row, costs.get(row.run_no, 0)) for row in rows]
+        emit_json({"items": items, "next_cursor": more})
         return 0
     if not rows:
         note(f"No such runs in {session.settings.database_url}.")
         return 0
-    emit(table(("run", "workflow", "status", "done", "started", "took", ""), _lines(rows, now_us)))
+    heads = ["run", "workflow", "status", "done", "started", "took", ""]
+    lines = _lines(rows, now_us)
+    if costs:
+        heads.insert(6, "cost")
+        for row, line in zip(rows, lines, strict=True):
+            line.insert(6, dollars(costs[row.run_no]) if row.run_no in costs else "")
+    emit(table(heads, lines))
     if more is not None:
         note(f"More: podium runs list --cursor {more}")
     return 0
 
 
-def _lines(rows: Any, now_us: int) -> list[tuple[str, ...]]:
+async def _costs(app: App, rows: Sequence[RunRow]) -> dict[int, int]:
+    """Return what runs have cost, child runs included; nothing for those that called no model."""
+    found = await app.engine.store.spending([row.run_no for row in rows])
+    return {run_no: spent.cost_nano for run_no, spent in found.items()}
+
+
+def _lines(rows: Any, now_us: int) -> list[list[str]]:
     return [
-        (
+        [
             run_id(row.run_no),
             row.workflow,
             RunStatus(row.status).label,
@@ -55,7 +72,7 @@ def _lines(rows: Any, now_us: int) -> list[tuple[str, ...]]:
             ago(row.created_us, now_us),
             duration((row.ended_us or now_us) - row.created_us),
             row.reason,
-        )
+        ]
         for row in rows
     ]
 
@@ -68,7 +85,7 @@ def _done(row: RunRow) -> str:
     return f"{row.steps_done}{failed}"
 
 
-def run_row_document(row: RunRow) -> dict[str, Any]:
+def run_row_document(row: RunRow, cost_nano: int = 0) -> dict[str, Any]:
     """Return a run as lists give it to programs."""
     return {
         "run_id": run_id(row.run_no),
@@ -85,6 +102,7 @@ def run_row_document(row: RunRow) -> dict[str, Any]:
         "steps_done": row.steps_done,
         "steps_failed": row.steps_failed,
         "steps_open": row.steps_open,
+        "cost_usd": cost_nano / NANO,
         "parent_run_id": run_id(row.parent_run) if row.parent_run else None,
         "forked_from": run_id(row.forked_from) if row.forked_from else None,
     }
@@ -121,6 +139,7 @@ async def show_one(session: Session, run: str, *, limit: int) -> int:
 def _document(view: RunView) -> dict[str, Any]:
     document: dict[str, Any] = msgspec.to_builtins(view)
     document["error"] = None if view.error is None else error_view(view.error)
+    document["cost_usd"] = document.pop("cost_nano") / NANO
     document["labels"] = _labels(view.labels)
     outputs = {step.path: step.output for step in view.steps if step.output is not None}
     steps: list[dict[str, Any]] = []
@@ -146,6 +165,8 @@ def _head(view: RunView, now_us: int) -> str:
     if view.output is not None:
         text = msgspec.json.encode(view.output, enc_hook=str).decode()
         lines.append(f"output  {cut(text, 100)}")
+    if view.calls:
+        lines.append(f"cost    {cost_text(view)}")
     for word, other in (("parent", view.parent_run_id), ("fork of", view.forked_from)):
         if other:
             lines.append(f"{word:7} {other}")
@@ -168,6 +189,8 @@ def _row(step: StepView, now_us: int) -> tuple[str, ...]:
         parts.append(f"{(step.items_done or 0) + (step.items_failed or 0)}/{step.items} items")
         if step.items_failed:
             parts.append(f"{step.items_failed} failed")
+    if step.cost_nano:
+        parts.append(dollars(step.cost_nano))
     if step.child_run_id:
         parts.append(step.child_run_id)
     if step.error is not None:
@@ -232,5 +255,7 @@ def event_line(event: CloudEvent) -> str:
     if error is not None:
         parts.append(cut(f"{error['kind']}: {error['message']}", 80))
     kind = event.type.removeprefix("orchestration.")
-    line = f"{event.sequence:>5}  {event.time[11:23]}  {kind:<24} {event.subject}"
+    # Whoever looks at the events of one run need not read its id in each of them.
+    subject = "" if kind.startswith("run.") else event.subject
+    line = f"{event.sequence:>5}  {event.time[11:23]}  {kind:<24} {subject}"
     return f"{line}  {' '.join(parts)}".rstrip()

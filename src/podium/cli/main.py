@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "approvals": (LOOK, _AT + "approvals:approvals", "List and decide what waits for a person."),
     "signal": (LOOK, _AT + "signal:signal", "Send a signal to a run."),
     "dead-letters": (LOOK, _AT + "dead_letters:dead_letters", "List parked work."),
+    "budgets": (LOOK, _AT + "budgets:budgets", "Show, set and raise budgets."),
     "validate": (DEFINE, _AT + "validate:validate", "Find every fault in a definition."),
     "plan": (DEFINE, _AT + "plan:plan", "Show what a workflow would do."),
     "workflows": (DEFINE, _AT + "workflows:workflows", "Publish, compare and roll back versions."),

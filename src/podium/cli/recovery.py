@@ -28,7 +28,7 @@ TOLD_MAX: Final = 20
 SOON_US: Final = 1_000_000
 """A date so near that it is waited for."""
 EVICTION_LOOKS: Final = 50
-RESTING_REASONS: Final = frozenset({"checkpoint", "signal", "in_doubt", "timer", "child"})
+RESTING_REASONS: Final = frozenset({"checkpoint", "signal", "in_doubt", "budget", "timer", "child"})
 """`child`: the child run is among the unfinished runs and speaks for itself."""
 
 

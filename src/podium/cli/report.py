@@ -6,11 +6,13 @@ from typing import Any, Final, cast
 import msgspec
 
 from podium.cli.output import duration, emit, emit_json, note, styled
+from podium.core.budgets import dollars
+from podium.core.charges import NANO
 from podium.core.payload import ErrorRecord
 from podium.core.states import RunStatus
 from podium.runtime.views import RunView, StepView
 
-__all__ = ["error_lines", "print_view", "run_document", "step_document"]
+__all__ = ["cost_text", "error_lines", "print_view", "run_document", "step_document"]
 
 LINES_MAX: Final = 40
 
@@ -24,11 +26,20 @@ def run_document(view: RunView, *, now_us: int) -> dict[str, Any]:
         "error": None if view.error is None else error_view(view.error),
         "steps": [step_document(step) for step in view.steps],
         "duration_ms": ((view.ended_us or now_us) - view.created_us) // 1000,
-        "cost_usd": 0.0,
+        "cost_usd": view.cost_nano / NANO,
+        "tokens": view.tokens,
+        "model_calls": view.calls,
         "workflow": view.workflow,
         "version": view.version,
         "reason": view.reason,
     }
+
+
+def cost_text(view: RunView) -> str:
+    """Return what a run has cost as people read it."""
+    about = "about " if view.is_estimated else ""
+    calls = f"{view.calls:,} call{'s' if view.calls != 1 else ''}"
+    return f"{about}{dollars(view.cost_nano)} ({calls}, {view.tokens:,} tokens)"
 
 
 def error_view(error: ErrorRecord) -> dict[str, Any]:
@@ -51,6 +62,8 @@ def step_document(step: StepView) -> dict[str, Any]:
     if step.items is not None:
         document |= {"items": step.items, "items_done": step.items_done or 0}
         document["items_failed"] = step.items_failed or 0
+    if step.cost_nano:
+        document["cost_usd"] = step.cost_nano / NANO
     if step.reason:
         document["reason"] = step.reason
     if step.error is not None:
@@ -63,7 +76,8 @@ def print_view(view: RunView, *, now_us: int, as_json: bool) -> None:
     if as_json:
         emit_json(run_document(view, now_us=now_us))
         return
-    spent = duration((view.ended_us or now_us) - view.created_us)
+    took = duration((view.ended_us or now_us) - view.created_us)
+    spent = f"{took} for {cost_text(view)}" if view.calls else took
     if view.status == RunStatus.COMPLETED.label:
         mark = styled("✓", "green", stream=sys.stderr)
         note(f"{mark} {view.workflow} {view.run_id} completed in {spent}.")

@@ -14,6 +14,7 @@ import msgspec
 
 from podium.cli.output import cut, duration, has_colour, note
 from podium.cli.tree import Line, remaining_us, tree_lines
+from podium.core.budgets import dollars
 from podium.core.cloudevents import CloudEvent
 from podium.core.ids import run_id
 from podium.core.plan import Plan
@@ -34,6 +35,9 @@ class Screen(Protocol):
     def draw(self, state: RunState, plan: Plan, now_us: int) -> None:
         """Show the state as of now."""
 
+    def cost(self, cost_nano: int) -> None:
+        """Take in what the run has spent by now, its child runs included."""
+
     def say(self, text: str) -> None:
         """Tell the person something beside the progress."""
 
@@ -49,6 +53,9 @@ class Silence:
 
     def draw(self, state: RunState, plan: Plan, now_us: int) -> None:
         """See `Screen.draw`."""
+
+    def cost(self, cost_nano: int) -> None:
+        """See `Screen.cost`."""
 
     def say(self, text: str) -> None:
         """See `Screen.say`."""
@@ -160,6 +167,7 @@ class LiveTree(Silence):
         self._live: Any = None
         self._history = history
         self._next_at = 0.0
+        self._cost_nano = 0
 
     def draw(self, state: RunState, plan: Plan, now_us: int) -> None:
         """See `Screen.draw`."""
@@ -173,6 +181,10 @@ class LiveTree(Silence):
         # A picture that is dear to draw is drawn more rarely: never over a tenth of the time.
         spent = time.monotonic() - started
         self._next_at = time.monotonic() + max(0.1, spent * 10)
+
+    def cost(self, cost_nano: int) -> None:
+        """See `Screen.cost`; shown beside the time it took."""
+        self._cost_nano = cost_nano
 
     def say(self, text: str) -> None:
         """See `Screen.say`; the text stays above the picture."""
@@ -191,7 +203,9 @@ class LiveTree(Silence):
         from rich.text import Text  # noqa: PLC0415
 
         size = shutil.get_terminal_size()
-        picture = Text(_headline(state, plan, now_us, self._history), style="bold")
+        headline = _headline(state, plan, now_us, self._history)
+        cost = f"  {dollars(self._cost_nano)}" if self._cost_nano else ""
+        picture = Text(headline + cost, style="bold")
         for line in tree_lines(state, plan, now_us, room=max(3, size.lines - 4)):
             picture.append("\n")
             mark, style = ("", "dim") if line.is_gap else self._mark(line)

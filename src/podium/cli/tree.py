@@ -97,6 +97,7 @@ class _Drawing:
         return " · ".join(part for part in parts if part)
 
     def count(self, step: Step) -> str:
+        """Return how far a map or loop is: `3/7 · 1 failed · eta 2s`; "" for other steps."""
         fan = step.fan
         if fan is None or step.kind is not StepKind.MAP:
             return f"{fan.done} iterations" if fan is not None else self.inner(step)
@@ -116,21 +117,25 @@ class _Drawing:
         return ", ".join(self.name(each) for each in inside if each.status in _AT_WORK)
 
     def time(self, step: Step) -> str:
+        """Return how long a step has taken, or how long until it goes on by itself."""
         if step.status is S.RUNNING:
             return duration(self.now_us - (step.started_us or step.opened_us))
         if step.status in _TIMED and step.ended_us:
             return duration(step.ended_us - (step.started_us or step.opened_us))
-        if step.status is S.RETRYING or (step.status is S.WAITING and step.wake_us):
+        # For a child run the clock only sets a limit: it is not what the step waits for.
+        is_timed = step.status is S.WAITING and step.wake_us and step.kind is not StepKind.CHILD
+        if step.status is S.RETRYING or is_timed:
             return f"{step.reason or 'again'} in {duration(max(0, step.wake_us - self.now_us))}"
         return ""
 
     def trouble(self, step: Step) -> str:
+        """Return what a person should know: attempts, the error, the reason of a wait."""
         parts: list[str] = []
         if step.attempts > 1:
             parts.append(f"attempt {step.attempts}")
         if step.error is not None and step.status is not S.COMPLETED:
             parts.append(cut(decode_error(step.error).message, 60))
-        elif step.status in _EXPLAINED and step.reason and not step.wake_us:
+        elif step.status in _EXPLAINED and step.reason and not self.time(step):
             parts.append(_REASONS.get(step.reason, step.reason))
         return " · ".join(parts)
 
@@ -141,6 +146,7 @@ _EXPLAINED: Final = frozenset({S.SKIPPED, S.WAITING, S.CHECKPOINT_PENDING, S.CAN
 _REASONS: Final = {
     "checkpoint": "waits for approval",
     "in_doubt": "interrupted: a person decides",
+    "budget": "over budget: a person decides",
     "child": "waits for its child run",
     "condition": "condition is false",
     "upstream": "not reached",

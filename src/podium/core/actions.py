@@ -20,6 +20,8 @@ KINDS: Final = MappingProxyType(
     {
         "python": rf"python:({WORD}(\.{WORD})*|[^:\s]+\.py):{WORD}(\.({WORD}|<locals>))*",
         "workflow": rf"workflow:{SLUG}(@[\w.+-]{{1,64}})?",
+        "agent": rf"agent:{SLUG}",
+        "llm": "llm",
         "shell": "shell",
         "http": "http",
         "noop": "noop",
@@ -31,9 +33,13 @@ KINDS: Final = MappingProxyType(
 """The kinds this version runs, each with the form it is written in."""
 
 FORMS: Final[Mapping[str, str]] = MappingProxyType(
-    {"python": "python:package.module:function", "workflow": "workflow:<name>[@version]"}
+    {
+        "python": "python:package.module:function",
+        "workflow": "workflow:<name>[@version]",
+        "agent": "agent:<slug>",
+    }
 )
-LATER: Final = frozenset({"llm", "agent", "a2a", "mcp", "sandbox"})
+LATER: Final = frozenset({"a2a", "mcp", "sandbox"})
 """Kinds of the language that this version cannot run."""
 
 NEEDED: Final[Mapping[str, str]] = MappingProxyType(
@@ -117,6 +123,8 @@ def _argument_faults(task: Task, kind: str, place: str) -> Iterator[Fault]:
     where = f"{place}/with" if arguments else place
     if kind == "sleep":
         yield from _sleep_faults(task, arguments, where)
+    if kind == "llm":
+        yield from _llm_faults(task, arguments, where)
     needed = NEEDED.get(kind)
     if needed and needed not in arguments:
         yield Fault(
@@ -133,6 +141,39 @@ def _argument_faults(task: Task, kind: str, place: str) -> Iterator[Fault]:
             why="A command is given word by word, so that no shell ever parses it.",
             fix=f"Write {EXAMPLES['shell']}",
             pointer=f"{place}/with/command",
+        )
+
+
+LLM_ARGUMENTS: Final = (
+    "model",
+    "prompt",
+    "messages",
+    "system",
+    "max_tokens",
+    "temperature",
+    "schema",
+    "repairs",
+    "stop",
+)
+
+
+def _llm_faults(task: Task, arguments: Mapping[str, Json], where: str) -> Iterator[Fault]:
+    if len(arguments.keys() & {"prompt", "messages"}) != 1:
+        yield Fault(
+            code="PDM-D208",
+            message=f"Task {task.name!r} uses 'llm' without exactly one of prompt and messages.",
+            fix='Write with: {model: small, prompt: "Summarise: ${{ tasks.fetch.output }}"}',
+            pointer=where,
+        )
+    for name in arguments.keys() - {*LLM_ARGUMENTS}:
+        yield Fault(
+            code="PDM-D208",
+            message=f"Task {task.name!r} gives 'llm' the argument {name[:80]!r}.",
+            why="A model with tools is an agent: declare it under `agents:`."
+            if name == "tools"
+            else "",
+            fix=did_you_mean(name, LLM_ARGUMENTS, what="argument"),
+            pointer=f"{where}/{name}",
         )
 
 

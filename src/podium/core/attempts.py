@@ -2,10 +2,14 @@
 
 from typing import Final
 
+import msgspec
+
 from podium.core import events as ev
 from podium.core.definition import OnLost
+from podium.core.limits import due_us
 from podium.core.messages import AttemptDone, Interrupted
-from podium.core.payload import ErrorRecord, decode_error, encode_error
+from podium.core.payload import ErrorRecord, decode_error, encode_error, pack_value
+from podium.core.receipts import Appeal
 from podium.core.release import release
 from podium.core.retry import delay_before_us, retries_allowed
 from podium.core.state import Step
@@ -20,9 +24,12 @@ _UNKNOWN: Final = ErrorRecord(code="PDM-T001", kind="Error", message="The attemp
 def settle_attempt(turn: Turn, done: AttemptDone) -> bool:
     """Apply the end of an attempt; return False if it is not the one the step waits for.
 
-    A result of an earlier attempt, or of a step that was cancelled meanwhile, changes nothing.
+    A result of an earlier attempt, or of a step that was cancelled meanwhile, changes nothing;
+    but what it spent is spent.
     """
     turn.room += 1
+    if done.receipt is not None:
+        turn.receipts += (done.receipt,)
     step = turn.state.steps.get(done.step_no)
     if step is None or step.status is not StepStatus.RUNNING or step.attempts != done.attempt:
         return False
@@ -30,6 +37,8 @@ def settle_attempt(turn: Turn, done: AttemptDone) -> bool:
         release(turn, step, output=done.output)
     elif turn.state.status is RunStatus.CANCELLING or done.outcome is AttemptOutcome.CANCELLED:
         turn.end_step(step, StepStatus.CANCELLED, error=done.error, reason="cancelled")
+    elif done.appeal is not None:
+        _appeal(turn, step, done.appeal)
     elif done.outcome in _SPENT:
         _failed(turn, step, done)
     else:
@@ -53,8 +62,8 @@ def _failed(turn: Turn, step: Step, done: AttemptDone) -> None:
         kind=error.kind,
         retry_after_us=error.retry_after_us,
     )
-    limit = turn.task_of(step).timeouts.total_us
-    if limit and turn.now_us + delay >= step.started_us + limit:
+    due = due_us(turn, step)
+    if due and turn.clock_us + delay >= due:
         turn.end_step(step, StepStatus.FAILED, error=done.error, reason="total_timeout")
         return
     # A delay of zero still goes through `retrying` by the clock, so the wake is at least 1 µs.
@@ -80,6 +89,21 @@ def _doubt(turn: Turn, step: Step) -> None:
         "Approve to run it again, reject to fail it."
     )
     turn.ask(step, prompt=prompt, payload=b"\xc0")
+
+
+def _appeal(turn: Turn, step: Step, appeal: Appeal) -> None:
+    """Ask a person: a budget has too little left, and says that people may grant more."""
+    asked, spent = appeal.asked, appeal.spent
+    turn.move_step(step, StepStatus.WAITING, reason="budget")
+    amounts = (asked.cost_nano, asked.tokens, asked.calls, asked.time_us)
+    turn.emit(ev.BudgetAsked(step.no, appeal.account, appeal.budget, *amounts))
+    shown = {
+        "budget": appeal.budget,
+        "account": appeal.account,
+        "spent": msgspec.structs.asdict(spent),
+        "asked": msgspec.structs.asdict(asked),
+    }
+    turn.ask(step, prompt=appeal.prompt, payload=pack_value(shown))
 
 
 def _park(turn: Turn, step: Step, outcome: AttemptOutcome) -> None:

@@ -4,7 +4,8 @@ from heapq import heappop
 from typing import Final
 
 from podium.core.definition import Settings
-from podium.core.ending import fail_run
+from podium.core.ending import cancel_below, fail_run
+from podium.core.limits import is_late, late
 from podium.core.messages import Wake
 from podium.core.opening import begin
 from podium.core.payload import ErrorRecord
@@ -33,34 +34,37 @@ def wake(turn: Turn, message: Wake) -> None:
 
 def _wake_step(turn: Turn, step: Step) -> None:
     status = step.status
-    limit = turn.task_of(step).timeouts.total_us if status is StepStatus.RETRYING else None
-    if status is StepStatus.RETRYING and not (limit and step.started_us + limit <= turn.now_us):
+    if status is StepStatus.RUNNING or is_late(turn, step):
+        _end_late(turn, step)
+    elif status is StepStatus.RETRYING:
         begin(turn, step)
-    elif status is StepStatus.RUNNING or status is StepStatus.RETRYING:
-        turn.fail_step(step, _late(step, "total timeout"), reason="total_timeout")
     elif status is StepStatus.QUEUED:
-        turn.fail_step(step, _late(step, "queue timeout"), reason="queue_timeout")
+        turn.fail_step(step, late(step, "queue timeout"), reason="queue_timeout")
     elif not step.reason:
         # The delay of a loop is over; only then does the step begin its own kind of waiting.
         turn.move_step(step, StepStatus.QUEUED)
-    elif step.kind is StepKind.SLEEP:
+    else:
+        _wake_waiting(turn, step)
+
+
+def _wake_waiting(turn: Turn, step: Step) -> None:
+    if step.kind is StepKind.SLEEP:
         release(turn, step)
     elif step.kind is StepKind.SIGNAL:
-        turn.fail_step(step, _late(step, "signal timeout"), reason="signal_timeout")
+        turn.fail_step(step, late(step, "signal timeout"), reason="signal_timeout")
     elif step.kind is StepKind.APPROVAL:
-        turn.fail_step(step, _late(step, "approval expiry"), reason="approval_expired")
+        turn.fail_step(step, late(step, "approval expiry"), reason="approval_expired")
+    elif step.kind is StepKind.CHILD:
+        _end_late(turn, step)
 
 
-def _late(step: Step, what: str) -> ErrorRecord:
-    return ErrorRecord(
-        code="PDM-T002",
-        kind="TimeoutError",
-        message=f"Step {step.path!r} reached its {what}.",
-        why="The limit is declared on the task (or inherited from the settings).",
-        fix="Raise the limit, or find out with `podium runs explain` what it waited for.",
-        step=step.path,
-        retryable=False,
-    )
+def _end_late(turn: Turn, step: Step) -> None:
+    """Fail a step at its total limit, and end what it has under way."""
+    if step.graph is not None or step.fan is not None:
+        cancel_below(turn, step.no, reason="total_timeout")
+    elif step.child_run:
+        turn.cancel_child(step)
+    turn.fail_step(step, late(step, "total timeout"), reason="total_timeout")
 
 
 def _reach_limit(turn: Turn) -> bool:
@@ -108,8 +112,10 @@ def next_wake_us(state: RunState, settings: Settings) -> int | None:
         step = steps.get(no)
         if step is not None and step.status.is_open and step.wake_us == due:
             break
+        # A step that moved on leaves its entry behind: taking it out of a heap would cost more.
         heappop(timers)
     limit = run_limit_us(state, settings)
+    # A paused run ends at its deadline all the same; for anything else it must not be loaded.
     if timers and state.status is not RunStatus.PAUSED:
         return timers[0][0] if limit is None else min(limit, timers[0][0])
     return limit

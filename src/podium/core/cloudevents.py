@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from podium.core import events as ev
+from podium.core.charges import NANO
 from podium.core.evolve import evolve
 from podium.core.ids import approval_id, approval_no, run_id, step_id
 from podium.core.payload import decode_error
@@ -34,7 +35,7 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The cursor: ask for what came after it."""
     type: str
     subject: str
-    """Path of the step; empty for the run itself."""
+    """Path of the step; the run's own id in events about the run itself."""
     time: str
     data: Data
 
@@ -88,7 +89,7 @@ class Translator:
             source=f"/v1/runs/{self.run}",
             sequence=self.seq,
             type=f"orchestration.{kind}",
-            subject="" if step is None else step.path,
+            subject=self.run if step is None else step.path,
             time=rfc3339(at_us),
             data=data,
         )
@@ -210,6 +211,23 @@ def _decided(
 _DECISIONS: Final = {1: "approved", 2: "rejected", 3: "edited_and_approved"}
 
 
+def _budget(
+    state: RunState,
+    step: Step | None,
+    record: ev.BudgetAsked | ev.BudgetGranted,
+    old: RunStatus,
+) -> Told:
+    is_asked = type(record) is ev.BudgetAsked
+    return "budget.exceeded" if is_asked else "budget.granted", _some(
+        account=record.account,
+        budget=getattr(record, "budget", ""),
+        cost_usd=record.cost_nano / NANO,
+        tokens=record.tokens,
+        calls=record.calls,
+        by=getattr(record, "by", ""),
+    )
+
+
 def _reopened(state: RunState, record: ev.RunReopened) -> Told:
     steps = [state.steps[no].path for no in (*record.steps, *record.anew)]
     return "run.reopened", _some(
@@ -237,4 +255,6 @@ _TELL: Final[dict[type, Callable[[RunState, Step | None, Any, RunStatus], Told]]
     ev.ApprovalDecided: _decided,
     ev.ChildLinked: _linked,
     ev.StepCarried: _carried,
+    ev.BudgetAsked: _budget,
+    ev.BudgetGranted: _budget,
 }

@@ -10,6 +10,7 @@ from podium.core import events as ev
 from podium.core.attempts import interrupt, settle_attempt
 from podium.core.clockwork import wake
 from podium.core.ending import cancel_below, fail_run, settle_parent
+from podium.core.limits import limit_us
 from podium.core.messages import (
     AttemptDone,
     CodeCancel,
@@ -87,9 +88,8 @@ def _open_code(turn: Turn, request: CodeStep) -> None:
         status = StepStatus.RUNNING if urgent else StepStatus.QUEUED
     elif kind is StepKind.MAP and 0 < request.count <= FAN_MAX:
         status = StepStatus.RUNNING
-    timeouts = request.task.timeouts
-    limit = timeouts.total_us if status is StepStatus.RUNNING else timeouts.queue_us
-    wake_us = turn.now_us + limit if limit and kind is StepKind.TASK else 0
+    is_task = kind is StepKind.TASK
+    wake_us = limit_us(turn, request.task, status, state.root) if is_task else 0
     event = ev.StepOpened(
         no,
         ROOT,
@@ -156,6 +156,7 @@ def conclude(turn: Turn) -> None:
     """End the turn: start what there is room for, then settle the run's own status."""
     start_queued(turn)
     hungry = turn.facts.hungry
+    # A turn at its size limit comes again at once: filling now would only make it larger.
     if hungry and not turn.unfinished:
         turn.fills.extend(hungry)
         hungry.clear()
@@ -214,11 +215,16 @@ _RESTING = frozenset({StepStatus.WAITING, StepStatus.CHECKPOINT_PENDING})
 def _what_for(state: RunState) -> str:
     for number in state.approvals:
         # Whoever looks at the run can do something about a question, not about a timer.
-        return "in_doubt" if state.steps[number].reason == "in_doubt" else "checkpoint"
+        reason = state.steps[number].reason
+        return reason if reason in _QUESTIONS else "checkpoint"
     for step in state.steps.values():
         if step.status is StepStatus.WAITING:
             return step.reason.partition(":")[0] or "timer"
     return ""
+
+
+_QUESTIONS = frozenset({"in_doubt", "budget"})
+"""Why a step asks a person besides a checkpoint of its own."""
 
 
 def _stuck(turn: Turn) -> None:

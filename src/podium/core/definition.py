@@ -11,6 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
+from podium.core.agents import AgentSpec
+from podium.core.budgets import Limits
+
 __all__ = [
     "Checkpoint",
     "Join",
@@ -153,6 +156,8 @@ class Settings(Model, frozen=True, kw_only=True):
     fail_fast: bool = True
     """Cancel open siblings when a required step fails; otherwise let them end first."""
     circuit_breaker: Json = None
+    budget: Limits | None = None
+    """What a run and its child runs may use of models."""
 
 
 class Task(Model, frozen=True, kw_only=True):
@@ -186,6 +191,8 @@ class Task(Model, frozen=True, kw_only=True):
     idempotency_key: str | None = None
     optional: bool = False
     """A failure of an optional task does not fail the run."""
+    budget: Limits | None = None
+    """What the step may use of models, over all its attempts; of a child run: with it."""
     executor: str | None = None
     pool: str | None = None
     extensions: Json = None
@@ -211,7 +218,8 @@ class Workflow(Model, frozen=True, kw_only=True):
     groups: Json = None
     output: str | None = None
     """The task whose output is the run's output; None: the last task."""
-    agents: Json = None
+    agents: dict[str, AgentSpec] | None = None
+    """The agents its tasks name, by slug."""
 
     def canonical(self) -> bytes:
         """Return the canonical JSON of this definition, the form that is stored and hashed."""

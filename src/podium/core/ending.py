@@ -20,6 +20,7 @@ CAUSES_MAX: Final = 20
 def settle_parent(turn: Turn, scope_no: int, task: int, status: StepStatus) -> None:
     """Let the step `scope_no` know that a step of `task` below it ended in `status`."""
     parent = turn.state.steps.get(scope_no)
+    # News of what was cancelled below a container that has ended comes late, and says nothing.
     if parent is None or parent.status is not StepStatus.RUNNING:
         return
     if parent.kind is StepKind.LOOP:
@@ -41,6 +42,7 @@ def _graph_went_on(turn: Turn, parent: Step, task: int, status: StepStatus) -> N
     number = NO_BLOCK if parent.no == ROOT else parent.task
     if graph is None or graph.open:
         return
+    # Nothing is open, but a member may still be unborn: `consider` opens it from the news above.
     if len(graph.members) == len(turn.plan.by_block[number]):
         _finish_graph(turn, parent)
 
@@ -55,7 +57,7 @@ def _finish_graph(turn: Turn, parent: Step) -> None:
         # The steps below a map's item are forgotten with it: the output must say it all.
         is_item = turn.state.steps[parent.scope].fan is not None
         chosen = turn.plan.tasks[parent.task].task.output
-        output = output_of(turn, parent) if chosen or is_item else None
+        output = turn.plan.offload(output_of(turn, parent)) if chosen or is_item else None
         release(turn, parent, output=output)
 
 
@@ -103,9 +105,10 @@ def _run_output(turn: Turn) -> bytes | None:
     if number is None:
         return None
     output = output_of(turn, turn.state.steps[number])
-    # A parent cannot look into its child's journal: it gets the output whatever its size.
-    is_child = turn.state.parent_run != 0
-    return output if is_child or len(output) <= OUTPUT_INLINE_MAX else None
+    if turn.state.parent_run:
+        # A parent cannot look into its child's journal: it gets the output, or a reference.
+        return turn.plan.offload(output)
+    return output if len(output) <= OUTPUT_INLINE_MAX else None
 
 
 OUTPUT_INLINE_MAX: Final = 64 * 1024

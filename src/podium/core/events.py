@@ -10,11 +10,15 @@ from typing import Final
 
 import msgspec
 
+from podium.core.budgets import Pot
+
 __all__ = [
     "FORMAT",
     "ApprovalAsked",
     "ApprovalDecided",
     "AttemptEnded",
+    "BudgetAsked",
+    "BudgetGranted",
     "ChildLinked",
     "Event",
     "RunMoved",
@@ -51,6 +55,8 @@ class RunStarted(Record, frozen=True, tag=1):
     forked_from: int = 0
     generation: int = 1
     labels: dict[str, str] = {}
+    pots: Sequence[Pot] = ()
+    """The budgets per run that it falls under: those of its parent, and its own."""
 
 
 class RunMoved(Record, frozen=True, tag=2):
@@ -163,6 +169,30 @@ class ApprovalAsked(Record, frozen=True, tag=12):
     payload_hash: str
 
 
+class BudgetAsked(Record, frozen=True, tag=13):
+    """A budget refused an attempt; a person is asked to grant these amounts on top."""
+
+    no: int
+    account: str
+    budget: str
+    cost_nano: int = 0
+    tokens: int = 0
+    calls: int = 0
+    time_us: int = 0
+
+
+class BudgetGranted(Record, frozen=True, tag=14):
+    """A person granted what was asked; only this run can use it."""
+
+    no: int
+    account: str
+    cost_nano: int = 0
+    tokens: int = 0
+    calls: int = 0
+    time_us: int = 0
+    by: str = ""
+
+
 Event = (
     RunStarted
     | RunMoved
@@ -176,6 +206,8 @@ Event = (
     | ChildLinked
     | StepCarried
     | ApprovalAsked
+    | BudgetAsked
+    | BudgetGranted
 )
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -9,6 +9,7 @@ from heapq import heappush
 from typing import Any, Final
 
 from podium.core import events as ev
+from podium.core.budgets import Amounts
 from podium.core.state import NULL, ROOT, Fan, RunState, Scope, Step
 from podium.core.states import (
     AttemptOutcome,
@@ -58,6 +59,7 @@ def _run_started(state: RunState, event: ev.RunStarted, at_us: int) -> None:
     state.forked_from = event.forked_from
     state.generation = event.generation
     state.labels = event.labels
+    state.pots = tuple(event.pots)
     state.created_us = at_us
 
 
@@ -66,6 +68,10 @@ def _run_moved(state: RunState, event: ev.RunMoved, at_us: int) -> None:
     check_run_move(state.status, new)
     if state.status is RunStatus.RUNNING:
         state.running_us += at_us - state.running_since_us
+    if new is RunStatus.PAUSED:
+        state.paused_since_us = at_us
+    elif state.status is RunStatus.PAUSED and new.is_open:
+        _end_pause(state, at_us - state.paused_since_us)
     if new is RunStatus.RUNNING:
         state.running_since_us = at_us
         state.started_us = state.started_us or at_us
@@ -77,6 +83,22 @@ def _run_moved(state: RunState, event: ev.RunMoved, at_us: int) -> None:
         state.error = event.error
         state.timers.clear()
         state.queue.clear()
+
+
+def _end_pause(state: RunState, pause_us: int) -> None:
+    """Move the limits of open steps by the length of a pause; promised dates stay."""
+    for step in state.steps.values():
+        if not step.status.is_open:
+            continue
+        if step.started_us:
+            step.held_us += pause_us
+        if step.wake_us and (step.status in _LIMITED or step.reason == "child"):
+            step.wake_us += pause_us
+            heappush(state.timers, (step.wake_us, step.no))
+
+
+_LIMITED: Final = frozenset({_QUEUED, _RUNNING})
+"""In these, `wake_us` is a limit and not a date that somebody waits for."""
 
 
 def _step_opened(state: RunState, event: ev.StepOpened, at_us: int) -> None:
@@ -141,6 +163,9 @@ def _enter(state: RunState, step: Step, status: StepStatus, at_us: int) -> None:
         heappush(state.queue, (step.priority, step.no))
     if step.wake_us:
         heappush(state.timers, (step.wake_us, step.no))
+        if status is _RUNNING and step.kind is not StepKind.TASK:
+            paused = state.status is RunStatus.PAUSED
+            step.limit_us = step.wake_us - (state.paused_since_us if paused else at_us)
 
 
 def _move(state: RunState, step: Step, new: StepStatus) -> None:
@@ -188,6 +213,8 @@ def _step_ended(state: RunState, event: ev.StepEnded, at_us: int) -> None:
     step.reason = event.reason
     step.output = event.output
     step.error = event.error
+    if state.appeals:
+        state.appeals.pop(event.no, None)
     _enter(state, step, status, at_us)
     if event.no == ROOT:
         return
@@ -205,6 +232,7 @@ def _leave_fan(state: RunState, fan: Fan, step: Step) -> None:
     if step.status is _COMPLETED:
         fan.done += 1
         fan.outputs[step.index] = step.output or NULL
+        _count(state, step, fan.folded)
         _forget(state, step)
         return
     fan.kept.append(step.no)
@@ -247,6 +275,15 @@ def _approval_asked(state: RunState, event: ev.ApprovalAsked, at_us: int) -> Non
 
 def _approval_decided(state: RunState, event: ev.ApprovalDecided, at_us: int) -> None:
     state.approvals.pop(event.no, None)
+    step = state.steps[event.no]
+    if step.reason in _ASKED_AGAIN and event.decision in _ALLOWS:
+        # Whoever lets it run again gives it its time again: the wait was not its own.
+        step.started_us = step.held_us = 0
+
+
+_ASKED_AGAIN: Final = frozenset({"in_doubt", "budget"})
+_ALLOWS: Final = frozenset({1, 3})
+"""The decisions approve and edit."""
 
 
 def _child_linked(state: RunState, event: ev.ChildLinked, at_us: int) -> None:
@@ -270,10 +307,15 @@ def _run_reopened(state: RunState, event: ev.RunReopened, at_us: int) -> None:
     for no in event.anew:
         step = state.steps[no]
         parent = state.steps[step.scope]
-        _reopen_container(state, parent)
+        _reopen_container(state, parent, at_us)
         _forget_member(state, parent, step)
     for no in event.steps:
-        _requeue(state, state.steps[no], at_us)
+        step = state.steps[no]
+        if event.verb == "retry" and _has_begun(step):
+            # An item that ran out of time: what it has done stays done.
+            _reopen_container(state, step, at_us)
+        else:
+            _requeue(state, step, at_us)
     below: dict[int, list[Step]] = {}
     for step in state.steps.values():
         if step.no != ROOT:
@@ -287,7 +329,7 @@ def _go_on(state: RunState, below: dict[int, list[Step]], no: int, at_us: int) -
     for step in below.get(no, ()):
         has_begun = _has_begun(step)
         if step.status is StepStatus.CANCELLED and has_begun:
-            _reopen_container(state, step)
+            _reopen_container(state, step, at_us)
         elif step.status is StepStatus.CANCELLED and _runs_again(state, parent, step):
             _requeue(state, step, at_us)
         elif step.status is StepStatus.CANCELLED or _is_consequence(step):
@@ -313,9 +355,9 @@ def _is_consequence(step: Step) -> bool:
 
 
 def _requeue(state: RunState, step: Step, at_us: int) -> None:
-    _return_to_parent(state, step)
+    _return_to_parent(state, step, at_us)
     _move(state, step, _QUEUED)
-    step.failures = step.recoveries = step.started_us = step.ended_us = 0
+    step.failures = step.recoveries = step.started_us = step.ended_us = step.held_us = 0
     step.error = None
     step.reason = "retry"
     if step.child_run:
@@ -324,10 +366,10 @@ def _requeue(state: RunState, step: Step, at_us: int) -> None:
     _enter(state, step, _QUEUED, at_us)
 
 
-def _return_to_parent(state: RunState, step: Step) -> None:
+def _return_to_parent(state: RunState, step: Step, at_us: int) -> None:
     """Count an ended step as open again in its container, which is open again with it."""
     parent = state.steps[step.scope]
-    _reopen_container(state, parent)
+    _reopen_container(state, parent, at_us)
     if parent.graph is not None:
         parent.graph.open += 1
     elif parent.fan is not None:
@@ -341,11 +383,14 @@ def _return_to_parent(state: RunState, step: Step) -> None:
         state.ended.remove(step.no)
 
 
-def _reopen_container(state: RunState, step: Step) -> None:
+def _reopen_container(state: RunState, step: Step, at_us: int) -> None:
     if step.status is _RUNNING:
         return
-    _return_to_parent(state, step)
+    _return_to_parent(state, step, at_us)
     _move(state, step, _RUNNING)
+    if step.limit_us:
+        step.wake_us = at_us + step.limit_us
+        heappush(state.timers, (step.wake_us, step.no))
     step.ended_us = 0
     step.reason = ""
     step.output = step.error = None
@@ -355,15 +400,47 @@ def _forget_member(state: RunState, parent: Step, step: Step) -> None:
     """Drop an ended step as if it had never been opened."""
     if parent.graph is not None:
         parent.graph.members.pop(step.task, None)
+    _give_back(state, step)
     _uncount(state, step)
     _forget(state, step)
 
 
+def _give_back(state: RunState, step: Step) -> None:
+    """Return the signals that a forgotten step has taken: whoever sent one will not do so twice."""
+    for child in reversed(state.children(step)):
+        _give_back(state, child)
+    name = step.reason.removeprefix("signal:")
+    if step.kind is StepKind.SIGNAL and step.status is _COMPLETED and name != step.reason:
+        state.signals.setdefault(name, []).insert(0, step.output or NULL)
+
+
 def _uncount(state: RunState, step: Step) -> None:
-    for child in state.children(step):
-        _uncount(state, child)
+    counts: dict[int, int] = {}
+    _count(state, step, counts)
+    for status, count in counts.items():
+        state.tally[status] -= count
+
+
+def _count(state: RunState, step: Step, counts: dict[int, int]) -> None:
+    """Add to `counts` what a step and all that is or was below it count in the tally."""
     if step.fan is None and step.graph is None:
-        state.tally[step.status] -= 1
+        status = int(step.status)
+        counts[status] = counts.get(status, 0) + 1
+        return
+    for child in state.children(step):
+        _count(state, child, counts)
+    if step.fan is not None:
+        for status, count in step.fan.folded.items():
+            counts[status] = counts.get(status, 0) + count
+
+
+def _budget_asked(state: RunState, event: ev.BudgetAsked, at_us: int) -> None:
+    asked = Amounts(event.cost_nano, event.tokens, event.calls, event.time_us)
+    state.appeals[event.no] = (event.account, asked)
+
+
+def _budget_granted(state: RunState, event: ev.BudgetGranted, at_us: int) -> None:
+    del state.appeals[event.no]
 
 
 _APPLY: Final[dict[type, Callable[[RunState, Any, int], None]]] = {
@@ -379,4 +456,6 @@ _APPLY: Final[dict[type, Callable[[RunState, Any, int], None]]] = {
     ev.RunReopened: _run_reopened,
     ev.ChildLinked: _child_linked,
     ev.StepCarried: _step_carried,
+    ev.BudgetAsked: _budget_asked,
+    ev.BudgetGranted: _budget_granted,
 }

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from podium.core.definition import Task
+from podium.core.receipts import Appeal, Receipt
 from podium.core.states import AttemptOutcome, StepKind
 
 __all__ = [
@@ -146,6 +147,10 @@ class AttemptDone(msgspec.Struct, frozen=True, gc=False):
     output: bytes | None = None
     error: bytes | None = None
     dice: float = 0.0
+    receipt: Receipt | None = None
+    """What it spent, however it ended."""
+    appeal: Appeal | None = None
+    """Set if a budget refused it and declares that a person is asked."""
 
 
 class Wake(msgspec.Struct, frozen=True, gc=False):

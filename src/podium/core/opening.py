@@ -6,8 +6,10 @@ from heapq import heappop
 from typing import Any, Final
 
 from podium.core import events as ev
+from podium.core.children import child_of
 from podium.core.definition import Checkpoint, JoinKind, Task
 from podium.core.durations import parse_duration
+from podium.core.limits import expires_us, is_late, late, limit_us
 from podium.core.payload import ErrorRecord, pack_value
 from podium.core.plan import PlannedTask
 from podium.core.release import release
@@ -15,7 +17,7 @@ from podium.core.scope import expand, items_of, render_arguments, scope_at
 from podium.core.state import ROOT, Fan, Step
 from podium.core.states import RunStatus, StepKind, StepStatus
 from podium.core.template import ExpressionFailure
-from podium.core.turn import ChildAsked, Turn
+from podium.core.turn import Turn
 
 __all__ = [
     "begin",
@@ -219,9 +221,10 @@ def _open_instance(
     elif kind is StepKind.TASK:
         urgent = may_start(turn, planned.task.priority)
         status = StepStatus.RUNNING if urgent else StepStatus.QUEUED
-        wake_us = _limit_us(turn, planned.task, status)
+        wake_us = limit_us(turn, planned.task, status, parent)
     elif kind in _CONTAINERS:
         status = StepStatus.RUNNING
+        wake_us = expires_us(turn, planned.task, kind, parent)
     event = ev.StepOpened(
         turn.state.next_no,
         parent.no,
@@ -242,18 +245,6 @@ def _open_instance(
 
 
 _CONTAINERS: Final = frozenset({StepKind.MAP, StepKind.BLOCK, StepKind.LOOP})
-
-
-def _limit_us(turn: Turn, task: Task, status: StepStatus, since_us: int = 0) -> int:
-    """Return when a step that is running or queued must have moved on; 0 for never.
-
-    `since_us` is when its first attempt started, if it did: all attempts share one limit.
-    """
-    timeouts = task.timeouts
-    if status is StepStatus.RUNNING:
-        limit = timeouts.total_us
-        return (since_us or turn.now_us) + limit if limit else 0
-    return turn.now_us + timeouts.queue_us if timeouts.queue_us else 0
 
 
 def may_start(turn: Turn, priority: int) -> bool:
@@ -299,13 +290,13 @@ def begin(turn: Turn, step: Step) -> None:
 def _begin_task(turn: Turn, step: Step) -> None:
     urgent = may_start(turn, step.priority)
     status = StepStatus.RUNNING if urgent else StepStatus.QUEUED
-    limit = _limit_us(turn, turn.task_of(step), status, step.started_us)
+    limit = limit_us(turn, turn.task_of(step), status, turn.state.steps[step.scope], step)
     turn.move_step(step, status, wake_us=limit, output=step.output)
 
 
 def _begin_container(turn: Turn, step: Step) -> None:
     if step.status is not StepStatus.RUNNING:
-        turn.move_step(step, StepStatus.RUNNING)
+        turn.move_step(step, StepStatus.RUNNING, wake_us=_expires_us(turn, step))
     if step.kind is StepKind.BLOCK:
         _ready_members(turn, step.no, turn.plan.tasks[step.task].members)
     elif step.kind is StepKind.LOOP:
@@ -318,9 +309,13 @@ def _begin_container(turn: Turn, step: Step) -> None:
         turn.fills.append(step.no)
 
 
+def _expires_us(turn: Turn, step: Step) -> int:
+    return expires_us(turn, turn.task_of(step), step.kind, turn.state.steps[step.scope])
+
+
 def _begin_value(turn: Turn, step: Step) -> None:
     if step.task >= 0:
-        output = pack_value(render_arguments(turn, step))
+        output = turn.plan.offload(pack_value(render_arguments(turn, step)))
     else:
         output = turn.request_of(step).value or b"\xc0"
     release(turn, step, output=output)
@@ -422,17 +417,13 @@ def _checkpoint_payload(turn: Turn, step: Step) -> Any:
 
 
 def _begin_child(turn: Turn, step: Step) -> None:
-    if step.task >= 0:
-        workflow = turn.task_of(step).uses.partition(":")[2]
-        payload = pack_value(render_arguments(turn, step) or {})
-    else:
-        request = turn.request_of(step)
-        workflow, payload = request.workflow, request.payload or b"\x80"
+    asked = child_of(turn, step)
     if turn.state.status not in _GOING:
         turn.move_step(step, StepStatus.QUEUED)
         return
-    turn.move_step(step, StepStatus.WAITING, reason="child")
-    turn.children += (ChildAsked(step.no, workflow, payload),)
+    limit = _expires_us(turn, step)
+    turn.move_step(step, StepStatus.WAITING, reason="child", wake_us=limit)
+    turn.children += (asked,)
 
 
 _BEGIN: Final = {
@@ -490,7 +481,7 @@ def exceeded(task: Task, fan: Fan) -> bool:
 
 
 def _open_code_item(turn: Turn, step: Step, key: str, index: int) -> None:
-    limit = _limit_us(turn, turn.task_of(step), StepStatus.RUNNING)
+    limit = limit_us(turn, turn.task_of(step), StepStatus.RUNNING, step)
     event = ev.StepOpened(
         turn.state.next_no,
         step.no,
@@ -533,11 +524,18 @@ def start_queued(turn: Turn) -> None:
             heappop(state.queue)
         elif not _has_room(turn):
             return
-        elif step.kind is StepKind.TASK:
-            heappop(state.queue)
-            task, status = turn.task_of(step), StepStatus.RUNNING
-            limit = _limit_us(turn, task, status, step.started_us)
-            turn.move_step(step, status, wake_us=limit, output=step.output)
         else:
             heappop(state.queue)
-            begin(turn, step)
+            _start_queued(turn, step)
+
+
+def _start_queued(turn: Turn, step: Step) -> None:
+    if step.kind is not StepKind.TASK:
+        begin(turn, step)
+    elif is_late(turn, step):
+        # It lost its attempt, and there was no room for another one in time.
+        turn.fail_step(step, late(step, "total timeout"), reason="total_timeout")
+    else:
+        status = StepStatus.RUNNING
+        limit = limit_us(turn, turn.task_of(step), status, turn.state.steps[step.scope], step)
+        turn.move_step(step, status, wake_us=limit, output=step.output)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from podium.core.agents import AgentSpec
 from podium.core.definition import RetryPolicy, Task, Workflow, WorkflowKind
 from podium.core.states import StepKind
 from podium.core.template import (
@@ -24,6 +25,7 @@ KINDS: Final[Mapping[str, StepKind]] = {
     "signal": StepKind.SIGNAL,
     "approval": StepKind.APPROVAL,
     "workflow": StepKind.CHILD,
+    "agent": StepKind.CHILD,
 }
 
 
@@ -60,7 +62,8 @@ class Plan:
     """A compiled workflow and the pure functions injected into deciding.
 
     `decode` turns payload bytes into plain data; it may fetch content-addressed blobs, which
-    never change, so that deciding stays a function of its arguments.
+    never change, so that deciding stays a function of its arguments. `offload` turns a large
+    payload into a reference: equal bytes give an equal one, so deciding twice decides the same.
     """
 
     workflow: Workflow
@@ -70,6 +73,7 @@ class Plan:
     names: dict[tuple[int, str], int]
     decode: Callable[[bytes], Any]
     by_block: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    offload: Callable[[bytes], bytes] = bytes
 
     @property
     def is_code(self) -> bool:
@@ -85,11 +89,21 @@ class Plan:
 
 
 def compile_plan(
-    workflow: Workflow, *, expressions: Compiler, decode: Callable[[bytes], Any]
+    workflow: Workflow,
+    *,
+    expressions: Compiler,
+    decode: Callable[[bytes], Any],
+    offload: Callable[[bytes], bytes] = bytes,
+    has_model: Callable[[AgentSpec], bool] = lambda _: True,
 ) -> Plan:
-    """Compile a validated workflow; raises `ExpressionFailure` only if validation was skipped."""
-    plan = Plan(workflow, workflow.content_hash, [], (), {}, decode)
+    """Compile a validated workflow; raises `ExpressionFailure` only if validation was skipped.
+
+    Without `offload`, large payloads stay where they are. An agent with a fallback that
+    `has_model` denies is a plain step that runs the fallback, not a run of its own.
+    """
+    plan = Plan(workflow, workflow.content_hash, [], (), {}, decode, offload=offload)
     plan.roots = _add_block(plan, workflow.tasks, NO_BLOCK, expressions)
+    _plan_fallbacks(plan, has_model)
     plan.by_block[NO_BLOCK] = plan.roots
     for planned in plan.tasks:
         names = [(planned.block, name) for name in planned.task.depends_on]
@@ -97,6 +111,15 @@ def compile_plan(
         for dep in planned.deps:
             plan.tasks[dep].dependents += (planned.index,)
     return plan
+
+
+def _plan_fallbacks(plan: Plan, has_model: Callable[[AgentSpec], bool]) -> None:
+    agents = plan.workflow.agents or {}
+    for planned in plan.tasks:
+        kind, _, slug = planned.task.uses.partition(":")
+        spec = agents.get(slug) if kind == "agent" else None
+        if spec is not None and spec.fallback and not has_model(spec):
+            planned.base = StepKind.TASK
 
 
 def _add_block(

@@ -3,6 +3,7 @@
 Validation, the JSON Schema and the documentation all read it.
 """
 
+from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import Final
 
@@ -10,8 +11,9 @@ import msgspec
 
 from podium.core.definition import SECOND_US, TASKS_MAX
 from podium.core.durations import duration_text
+from podium.errors import Fault
 
-__all__ = ["RANGES", "Range"]
+__all__ = ["RANGES", "Range", "Value", "range_faults"]
 
 MILLISECOND_US: Final = 1_000
 DAY_US: Final = 86_400 * SECOND_US
@@ -63,6 +65,33 @@ RANGES: Final = MappingProxyType(
         "max_iterations": Range(1, 100_000, "loop: {max_iterations: 100}"),
         "loop_delay": _duration(0, 30 * DAY_US, 'loop: {delay: "10s"}'),
         "priority": Range(0, 100, "priority: high"),
+        "max_turns": Range(1, 1_000, "max_turns: 8"),
+        "max_tokens": Range(1, 1_000_000, "max_tokens: 2048"),
+        "temperature": Range(0, 2, "temperature: 0.2"),
+        "repairs": Range(0, 10, "repairs: 2"),
+        "calls": Range(1, 100_000, "calls: 20"),
+        "tokens": Range(1, 1_000_000_000, "tokens: 50000"),
+        "usd": Range(0, 1_000_000, "usd: 0.05"),
+        "result_bytes": Range(256, 1_048_576, "result_bytes: 32768"),
         "max_recoveries": Range(0, 1_000, "max_recoveries: 3"),
     }
 )
+
+Value = tuple[str, str, float | None]
+"""Range, key as written, value."""
+
+
+def range_faults(values: Iterable[Value], place: str) -> Iterator[Fault]:
+    """Yield a fault for each value outside of its range; `place` is the pointer above the keys."""
+    for name, key, value in values:
+        limits = RANGES[name]
+        if value is None or limits.holds(value):
+            continue
+        is_none = value == 0 and name.startswith("max_parallel")
+        yield Fault(
+            code="PDM-D209" if is_none else "PDM-D201",
+            message=f"{key.replace('/', '.')} is {limits.show(value)}; it goes from {limits}.",
+            why="With 0 nothing could ever run." if is_none else "",
+            fix="Leave it out for no limit of its own." if is_none else f"Write {limits.example}",
+            pointer=f"{place}/{key}",
+        )

@@ -1,13 +1,14 @@
 """Which steps a retry or a skip is about: those that made the run fail, and no others."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from podium.core.definition import JoinKind
 from podium.core.payload import decode_error
 from podium.core.state import ROOT, Step
 from podium.core.states import StepStatus
 from podium.core.turn import Turn
 
-__all__ = ["below_or_self", "culprits", "failed_at"]
+__all__ = ["below_or_self", "consequences", "culprits", "failed_at", "is_below"]
 
 _GOES_ON = frozenset({StepStatus.FAILED, StepStatus.RUNNING, StepStatus.CANCELLED})
 _NOT_A_STEP = frozenset({"PDM-T003", "PDM-T010", "PDM-T011"})
@@ -50,6 +51,52 @@ def _below(turn: Turn, parent: Step) -> Iterator[Step]:
             continue
         if parent.graph is None or not turn.task_of(step).optional:
             yield from below_or_self(turn, step)
+
+
+def consequences(turn: Turn, reopened: list[Step]) -> list[int]:
+    """Return the numbers of the ended steps that took the failure of `reopened` for an answer.
+
+    A clean-up with `join: all_done` ran on what the failure left behind; when the failure is
+    undone, what it cleaned up comes again, and so must it. The same goes for all that depends
+    on it, and for what depends on a block or map around the failure. Tasks that did not wait
+    for the failed one (`any`, `at_least`) have nothing to correct.
+    """
+    found: dict[int, None] = {}
+    for step in reopened:
+        at = step
+        while at.no != ROOT:
+            scope = turn.state.steps[at.scope]
+            if scope.graph is not None and at.task >= 0:
+                _collect_dependents(turn, scope, at.task, found)
+            at = scope
+    known = {step.no for step in reopened}
+    steps = turn.state.steps
+    return [no for no in found if no not in known and not is_below(turn, steps[no], found)]
+
+
+def is_below(turn: Turn, step: Step, numbers: Collection[int]) -> bool:
+    """Return whether one of the containers around `step` is among `numbers`."""
+    while step.scope != ROOT:
+        if step.scope in numbers:
+            return True
+        step = turn.state.steps[step.scope]
+    return False
+
+
+def _collect_dependents(turn: Turn, scope: Step, task: int, found: dict[int, None]) -> None:
+    members = scope.graph.members if scope.graph is not None else {}
+    waiting = [task]
+    while waiting:
+        for dependent in turn.plan.tasks[waiting.pop()].dependents:
+            number = members.get(dependent)
+            planned = turn.plan.tasks[dependent]
+            if number is None or number in found or planned.task.join.kind not in _WAITS_FOR_ALL:
+                continue
+            found[number] = None
+            waiting.append(dependent)
+
+
+_WAITS_FOR_ALL = frozenset({JoinKind.ALL, JoinKind.ALL_DONE})
 
 
 def _last_unhandled(turn: Turn) -> list[Step]:

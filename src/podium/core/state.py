@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from podium.core.budgets import Amounts, Pot
 from podium.core.states import RunStatus, StepKind, StepStatus
 
 __all__ = ["NULL", "ROOT", "Fan", "RunState", "Scope", "Step"]
@@ -37,6 +38,8 @@ class Fan(msgspec.Struct, gc=False):
     outputs: list[bytes] = []
     kept: list[int] = []
     """Items that ended otherwise than completed, in the order they ended."""
+    folded: dict[int, int] = {}
+    """What the forgotten items count in the run's tally: number of steps by status."""
 
 
 class Step(msgspec.Struct, gc=False):
@@ -60,6 +63,10 @@ class Step(msgspec.Struct, gc=False):
     started_us: int = 0
     ended_us: int = 0
     wake_us: int = 0
+    limit_us: int = 0
+    """The total limit of a block or loop: it counts anew when the container is re-opened."""
+    held_us: int = 0
+    """How long its run was paused since `started_us`: time that no limit counts."""
     mark: int = 0
     priority: int = 50
     output: bytes | None = None
@@ -88,6 +95,10 @@ class RunState(msgspec.Struct):
     depth: int = 0
     forked_from: int = 0
     labels: dict[str, str] = {}
+    pots: tuple[Pot, ...] = ()
+    """The budgets per run that it falls under; its child runs get them, too."""
+    appeals: dict[int, tuple[str, Amounts]] = {}
+    """What steps that wait for a budget asked a person for: account and amounts, by step."""
     input: bytes = NULL
     output: bytes | None = None
     error: bytes | None = None
@@ -97,6 +108,8 @@ class RunState(msgspec.Struct):
     running_us: int = 0
     """Time spent in `running`, up to `running_since_us`."""
     running_since_us: int = 0
+    paused_since_us: int = 0
+    """When the latest pause began."""
     next_no: int = ROOT + 1
     steps: dict[int, Step] = {}
     paths: dict[str, int] = {}

@@ -16,6 +16,7 @@ from podium.core.evolve import evolve
 from podium.core.messages import Cancel, ChildEnded, CodeStep, Mail
 from podium.core.payload import ErrorRecord, encode_error
 from podium.core.plan import Plan
+from podium.core.receipts import Receipt
 from podium.core.state import ROOT, RunState, Step
 from podium.core.states import RunStatus, StepKind, StepStatus
 
@@ -103,6 +104,10 @@ class Turn:
     """Steps whose row must be written: they ended or came to rest."""
     parked: tuple[Step, ...] = ()
     """Steps whose recoveries are spent."""
+    receipts: tuple[Receipt, ...] = ()
+    """What attempts that ended have to settle with the ledger."""
+    grants: tuple[ev.BudgetGranted, ...] = ()
+    """What people granted on top of budgets."""
     wants_room: bool = False
     unfinished: bool = False
     """The turn stopped at its size limit: call again for the rest."""
@@ -110,7 +115,14 @@ class Turn:
     @property
     def has_rarities(self) -> bool:
         """Return whether the turn made what most turns do not."""
-        return bool(self.approvals or self.decided or self.parked or self.posts)
+        return bool(
+            self.approvals
+            or self.decided
+            or self.parked
+            or self.posts
+            or self.receipts
+            or self.grants
+        )
 
     def rest(self) -> None:
         """Give up the worklists of a turn that has decided everything.
@@ -118,6 +130,15 @@ class Turn:
         Thousands of turns may wait for one flush, and the garbage collector looks at them all.
         """
         self.ready = self.ended = self.fills = self.deliveries = _EMPTY
+
+    @property
+    def clock_us(self) -> int:
+        """Return the time that limits count from: now, or the start of a pause that still lasts.
+
+        Resuming moves every limit by the length of the pause, those set during it included.
+        """
+        state = self.state
+        return state.paused_since_us if state.status is RunStatus.PAUSED else self.now_us
 
     @property
     def plan(self) -> Plan:
@@ -209,6 +230,14 @@ class Turn:
         digest = sha256(payload).hexdigest()
         self.emit(ev.ApprovalAsked(step.no, prompt, digest))
         self.approvals += (ApprovalAsked(step.no, prompt, payload, digest, expires_us),)
+
+    def grant(self, step: Step, by: str) -> None:
+        """Record that a person grants what `step` asked of a budget."""
+        account, asked = self.state.appeals[step.no]
+        amounts = (asked.cost_nano, asked.tokens, asked.calls, asked.time_us)
+        record = ev.BudgetGranted(step.no, account, *amounts, by)
+        self.emit(record)
+        self.grants += (record,)
 
     def cancel_child(self, step: Step) -> None:
         """Pass a cancellation on to the child run of `step`."""

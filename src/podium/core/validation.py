@@ -10,6 +10,9 @@ from typing import Final
 import msgspec
 
 from podium.core.actions import action_faults
+from podium.core.agent_faults import agent_faults
+from podium.core.budgets import Limits as BudgetLimits
+from podium.core.charges import NANO
 from podium.core.definition import (
     TASKS_MAX,
     JoinKind,
@@ -22,7 +25,8 @@ from podium.core.definition import (
 )
 from podium.core.graph import find_cycle, graph_depth, graph_width, unknown_dependencies
 from podium.core.input_schemas import input_faults
-from podium.core.ranges import RANGES
+from podium.core.limit_faults import limit_faults
+from podium.core.ranges import Value, range_faults
 from podium.core.template import Compiler
 from podium.core.visibility import expression_faults
 from podium.errors import Fault, did_you_mean
@@ -78,8 +82,9 @@ def _workflow_faults(workflow: Workflow, limits: Limits) -> Iterator[Fault]:
     yield from _name_faults(workflow.name, "/name", "workflow")
     yield from _settings_faults(workflow.settings)
     yield from input_faults(workflow.inputs)
-    if workflow.agents is not None:
-        yield _recorded_fault("agents", "/agents")
+    for slug in workflow.agents or {}:
+        yield from _name_faults(slug, f"/agents/{_escape(slug)}", "agent")
+    yield from agent_faults(workflow)
     if workflow.kind is WorkflowKind.CODE:
         return
     count = sum(1 for _ in _all_tasks(workflow.tasks))
@@ -277,10 +282,11 @@ def _path_text(cycle: Sequence[str]) -> str:
 def _task_faults(task: Task, place: str) -> Iterator[Fault]:
     yield from action_faults(task, place)
     yield from _combination_faults(task, place)
-    yield from _range_faults(_task_values(task), place)
+    yield from range_faults([*_task_values(task), *_budget_values(task.budget)], place)
     if task.retry:
-        yield from _range_faults(_retry_values(task.retry), place)
+        yield from range_faults(_retry_values(task.retry), place)
     yield from _timeout_faults(task.timeouts, place)
+    yield from limit_faults(task, place)
     for key in task.extensions or {}:
         if key != "description":
             yield _recorded_fault(key, f"{place}/{key}")
@@ -349,10 +355,6 @@ def _combination_faults(task: Task, place: str) -> Iterator[Fault]:
         )
 
 
-Value = tuple[str, str, float | None]
-"""Range, key as written, value."""
-
-
 def _task_values(task: Task) -> Iterator[Value]:
     yield "max_parallel", "max_parallel", task.max_parallel
     yield "priority", "priority", task.priority
@@ -383,9 +385,21 @@ def _settings_faults(settings: Settings) -> Iterator[Fault]:
         ("max_parallel_steps", "max_parallel_steps", settings.max_parallel_steps),
         *_retry_values(settings.retry),
     ]
-    yield from _range_faults(values, "/settings")
+    values += _budget_values(settings.budget)
+    yield from range_faults(values, "/settings")
     if settings.circuit_breaker is not None:
         yield _recorded_fault("circuit_breaker", "/settings/circuit_breaker")
+
+
+def _budget_values(budget: BudgetLimits | None) -> list[Value]:
+    if budget is None:
+        return []
+    return [
+        ("usd", "budget/usd", None if budget.cost_nano is None else budget.cost_nano / NANO),
+        ("tokens", "budget/tokens", budget.tokens),
+        ("calls", "budget/calls", budget.calls),
+        ("timeout", "budget/time", budget.time_us),
+    ]
 
 
 def _timeout_faults(timeouts: Timeouts, place: str) -> Iterator[Fault]:
@@ -396,22 +410,7 @@ def _timeout_faults(timeouts: Timeouts, place: str) -> Iterator[Fault]:
         ("heartbeat", "timeouts/heartbeat", timeouts.heartbeat_us),
         ("lock", "timeouts/lock", timeouts.lock_us),
     ]
-    yield from _range_faults(values, place)
-
-
-def _range_faults(values: Iterator[Value] | list[Value], place: str) -> Iterator[Fault]:
-    for name, key, value in values:
-        limits = RANGES[name]
-        if value is None or limits.holds(value):
-            continue
-        is_none = value == 0 and name.startswith("max_parallel")
-        yield Fault(
-            code="PDM-D209" if is_none else "PDM-D201",
-            message=f"{key.replace('/', '.')} is {limits.show(value)}; it goes from {limits}.",
-            why="With 0 nothing could ever run." if is_none else "",
-            fix="Leave it out for no limit of its own." if is_none else f"Write {limits.example}",
-            pointer=f"{place}/{key}",
-        )
+    yield from range_faults(values, place)
 
 
 def _escape(part: str) -> str:

@@ -26,7 +26,7 @@ from podium.core.messages import (
 from podium.core.opening import begin
 from podium.core.payload import ErrorRecord, encode_error, pack_map, pack_value
 from podium.core.plan import NO_BLOCK
-from podium.core.recovery import below_or_self, culprits, failed_at
+from podium.core.recovery import below_or_self, consequences, culprits, failed_at, is_below
 from podium.core.release import release
 from podium.core.state import NULL, ROOT, Step
 from podium.core.states import RUN_VERBS, RunStatus, StepKind, StepStatus
@@ -100,7 +100,7 @@ def retry(turn: Turn, message: Retry) -> str | None:
     """Run failed steps again in place, as a new generation of the same run.
 
     Failed members of a graph are considered anew, with their condition and their checkpoint:
-    an approval holds for the generation it was given in.
+    an approval holds for the generation it was given in. So is what ran because of the failure.
     """
     refusal = _refusal(turn, "retry")
     if refusal is not None:
@@ -111,9 +111,12 @@ def retry(turn: Turn, message: Retry) -> str | None:
         if isinstance(step, str):
             return step
         steps = below_or_self(turn, step)
+    after = consequences(turn, steps)
+    # What lies below a step that is forgotten comes again with it.
+    steps = [step for step in steps if not is_below(turn, step, after)]
     members = [step.no for step in steps if _is_member(turn, step)]
     others = [step.no for step in steps if step.no not in members]
-    _reopen(turn, "retry", message.by, steps=others, anew=members)
+    _reopen(turn, "retry", message.by, steps=others, anew=[*members, *after])
     return None
 
 
@@ -125,6 +128,7 @@ def _is_member(turn: Turn, step: Step) -> bool:
 def _reopen(
     turn: Turn, verb: str, by: str, *, steps: Sequence[int] = (), anew: Sequence[int] = ()
 ) -> None:
+    # Decoded outputs of steps that are about to run again would be served as their new ones.
     turn.facts.values.clear()
     turn.emit(ev.RunReopened(verb, steps, by, anew))
     turn.move_run(RunStatus.RUNNING, reason=verb, by=by)
@@ -159,7 +163,7 @@ def skip(turn: Turn, message: Skip) -> str | None:
         step = next(reversed(culprits(turn)), "no step has failed")
     if isinstance(step, str):
         return step
-    _reopen(turn, "skip", message.by, steps=[step.no])
+    _reopen(turn, "skip", message.by, steps=[step.no], anew=consequences(turn, [step]))
     output = message.output if message.output is not None else NULL
     turn.end_step(step, StepStatus.SKIPPED, output=output, reason="operator")
     return None
@@ -210,20 +214,27 @@ def _undecidable(turn: Turn, step: Step, message: Decide) -> str | None:
         return "what was shown has changed since"
     if message.decision not in _DECISIONS:
         return f"{message.decision!r} is not a decision: approve, reject or edit"
-    is_container = step.fan is not None or step.graph is not None
-    if message.payload is not None and is_container and step.reason != "checkpoint":
+    return None if message.payload is None else _uneditable(step)
+
+
+def _uneditable(step: Step) -> str | None:
+    """Return why what was shown cannot be edited, or None if it can."""
+    if step.reason == "budget":
+        return "a budget is raised by what was asked, or not at all"
+    if (step.fan is not None or step.graph is not None) and step.reason != "checkpoint":
         return f"{step.path!r} runs several steps, so there are no arguments to edit"
     return None
 
 
 _STOPPING: Final = frozenset({RunStatus.CANCELLING, RunStatus.COMPENSATING})
-_ASKING: Final = frozenset({"checkpoint", "in_doubt"})
+_ASKING: Final = frozenset({"checkpoint", "in_doubt", "budget"})
 _DECISIONS: Final = {"approve": 1, "reject": 2, "edit": 3}
 
 
 def _follow(turn: Turn, step: Step, message: Decide) -> None:
     approved = message.decision != "reject"
-    if step.kind is StepKind.APPROVAL:
+    # An approval behind a checkpoint asks twice: whether to ask at all, and its own question.
+    if step.kind is StepKind.APPROVAL and step.status is StepStatus.WAITING:
         _answer(turn, step, message, approved=approved)
     elif not approved:
         turn.fail_step(step, _rejected(step, message), reason="rejected")
@@ -234,6 +245,8 @@ def _follow(turn: Turn, step: Step, message: Decide) -> None:
     elif message.payload is not None:
         turn.move_step(step, StepStatus.QUEUED, output=message.payload)
     else:
+        if step.reason == "budget":
+            turn.grant(step, message.by)
         begin(turn, step)
 
 
@@ -249,7 +262,7 @@ def _answer(turn: Turn, step: Step, message: Decide, *, approved: bool) -> None:
         ("comment", pack_value(message.comment)),
         ("payload", message.payload if message.payload is not None else b"\xc0"),
     )
-    turn.end_step(step, StepStatus.COMPLETED, output=pack_map(pairs), reason=message.decision)
+    release(turn, step, output=pack_map(pairs), reason=message.decision)
 
 
 def _rejected(step: Step, message: Decide) -> ErrorRecord:

@@ -43,6 +43,7 @@ class _Level:
         self._ancestry: Ancestry | None = None
 
     def precedes(self, earlier: str, later: str) -> bool:
+        """Return whether task `later` waits for `earlier`, directly or through others."""
         # Most expressions read a direct dependency; the closure is built only when one does not.
         if earlier in self.tasks[later].depends_on:
             return True
@@ -121,6 +122,7 @@ class _Checker:
                 waiting.extend((v, f"{at}/{i}") for i, v in enumerate(part))
 
     def text(self, text: str, pointer: str, place: _Place) -> Iterator[Fault]:
+        """Yield the faults of the expressions inside a text; one bad one does not hide others."""
         try:
             sources = [piece for piece, is_expression in split_text(text) if is_expression]
         except ExpressionFailure as failure:
@@ -180,6 +182,7 @@ class _Checker:
                 yield from _variable(path, pointer, place, extra)
 
     def input_reference(self, path: Path, pointer: str) -> Iterator[Fault]:
+        """Yield a fault if `inputs` are declared and this one is not; else any name may come."""
         if self.inputs is not None and path[1] not in self.inputs:
             yield _fault(
                 "PDM-D317",

@@ -13,6 +13,9 @@ from typing import Protocol
 
 import msgspec
 
+from podium.core.receipts import Receipt
+from podium.ports.ledger import GrantRow, Ledger
+
 __all__ = [
     "ApprovalDecision",
     "ApprovalRow",
@@ -229,6 +232,9 @@ class RunWrite(Row, frozen=True, kw_only=True):
     """Messages to other runs, inserted with this write; an existing id is left alone."""
     snapshot: bytes | None = None
     """The state after `new_seq`; replaces the older snapshot."""
+    receipts: Sequence[Receipt] = ()
+    """What attempts that ended have to settle: charges for the ledger, holds given back."""
+    grants: Sequence[GrantRow] = ()
 
 
 class Batch(Row, frozen=True, kw_only=True):
@@ -338,7 +344,7 @@ class StoreStats(msgspec.Struct, kw_only=True):
     busy: int = 0
 
 
-class Store(Protocol):
+class Store(Ledger, Protocol):
     """See the module docstring. Methods are called on the event loop thread only."""
 
     stats: StoreStats
@@ -365,7 +371,11 @@ class Store(Protocol):
         """
 
     async def release_node(self, node: NodeRow) -> None:
-        """Leave in good order: the node is GONE, its runs homeless and ready; safe to repeat."""
+        """Leave in good order: the node is GONE, its runs homeless and ready; safe to repeat.
+
+        Every open run that is still at home becomes due, for the store cannot tell what was
+        under way in it. Runs that only wait leave before, with their own time to wake.
+        """
 
     async def dead_nodes(self, node: NodeRow) -> Sequence[NodeRow]:
         """Return nodes other than `node` that are up by their row but proven dead or expired."""

@@ -12,6 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from podium.core import events as ev
+from podium.core.budgets import Amounts
+from podium.core.children import arguments_of
 from podium.core.clockwork import next_wake_us
 from podium.core.decide import begin_run, conclude, decide
 from podium.core.ending import fail_run
@@ -30,10 +32,12 @@ from podium.core.messages import (
     encode_mail,
 )
 from podium.core.payload import ErrorRecord, encode_error
-from podium.core.scope import output_of, render_arguments, render_effect_key
+from podium.core.receipts import Receipt
+from podium.core.scope import output_of, render_effect_key
 from podium.core.state import ROOT, RunState, Step
 from podium.core.states import RunStatus, StepStatus
 from podium.core.turn import ApprovalAsked, Facts, Turn
+from podium.ports.ledger import GrantRow
 from podium.ports.store import (
     ApprovalDecision,
     ApprovalRow,
@@ -108,6 +112,20 @@ class Actor:
     def results_waiting(self) -> int:
         """Return how many ends of attempts wait in the mailbox."""
         return sum(type(letter.message) is AttemptDone for letter in self.mailbox)
+
+    @property
+    def awaits_link(self) -> bool:
+        """Return whether the run asked for a child run and does not know of its start yet."""
+        return any(
+            step.status is StepStatus.WAITING and step.reason == "child" and not step.child_run
+            for step in self.state.steps.values()
+        )
+
+    @property
+    def receipts_waiting(self) -> list[Receipt | None]:
+        """Return what the attempts whose ends wait in the mailbox have spent."""
+        ends = (letter.message for letter in self.mailbox)
+        return [done.receipt for done in ends if isinstance(done, AttemptDone)]
 
     # -- coming to life ------------------------------------------------------------------------
 
@@ -291,7 +309,7 @@ class Actor:
         state = self.state
         self.wants_room = turn.wants_room
         self.room_left = turn.room
-        if not turn.events and not letters and not create:
+        if not turn.events and not letters and not create and not turn.receipts:
             return None
         self.in_flight = turn
         turn.rest()
@@ -320,7 +338,12 @@ class Actor:
         state, now_us = self.state, turn.now_us
         return {
             "approvals": [self._asked_row(turn, asked) for asked in turn.approvals],
-            "decisions": [self._decision(turn, record) for record in turn.decided],
+            # A step that asks again within the turn keeps one row: that of its open question.
+            "decisions": [
+                self._decision(turn, record)
+                for record in turn.decided
+                if record.no not in state.approvals
+            ],
             "dead_letters": [_dead_letter(turn, step) for step in turn.parked],
             "consumed": [letter.message_id for letter, _ in letters],
             "outcomes": [self._outcome(letter, refusal, now_us) for letter, refusal in letters],
@@ -328,6 +351,8 @@ class Actor:
                 _post(state, at, run_no, mail, now_us)
                 for at, (run_no, mail) in enumerate(turn.posts)
             ],
+            "receipts": turn.receipts,
+            "grants": [_grant(state, record, now_us) for record in turn.grants],
         }
 
     def _row(self, now_us: int) -> RunRow:
@@ -404,7 +429,7 @@ class Actor:
         """Return what an attempt of `step` runs; raises what makes the attempt fail."""
         if step.task >= 0:
             turn = Turn(self.state, self.facts, 0)
-            return resolve(turn.task_of(step).uses, render_arguments(turn, step))
+            return resolve(turn.task_of(step).uses, arguments_of(turn, step))
         if self.code is None:
             raise RuntimeError("a code step without its function")
         path = step.path if step.scope == ROOT else self.state.steps[step.scope].path
@@ -486,6 +511,17 @@ def _dead_letter(turn: Turn, step: Step) -> DeadLetterRow:
         path=_storable(step.path),
         reason=_storable(step.reason),
         created_us=turn.now_us,
+    )
+
+
+def _grant(state: RunState, record: ev.BudgetGranted, now_us: int) -> GrantRow:
+    return GrantRow(
+        grant_id=f"{state.run_no}.{record.no}.{state.seq}",
+        account=record.account,
+        amounts=Amounts(record.cost_nano, record.tokens, record.calls, record.time_us),
+        run_no=state.run_no,
+        by=_storable(record.by),
+        at_us=now_us,
     )
 
 

@@ -21,10 +21,14 @@ import msgspec
 
 from podium.core.messages import AttemptDone
 from podium.core.payload import ErrorRecord, encode_error
+from podium.core.receipts import Appeal
 from podium.core.states import AttemptOutcome
+from podium.gateway.purse import FREE, Purse
 from podium.runtime.code import Invocation
 from podium.runtime.failures import record_of
 from podium.runtime.payloads import Payloads
+from podium.runtime.purses import AttemptPurse, appeal_of
+from podium.runtime.services import Services
 
 __all__ = ["Attempt", "AttemptContext", "Attempts", "attempt_context"]
 
@@ -32,6 +36,9 @@ log = logging.getLogger("podium.attempts")
 
 THREADS_MAX: Final = 32
 STOP_GRACE_S: Final = 10.0
+
+
+NO_SERVICES: Final = Services()
 
 
 class AttemptContext(msgspec.Struct, frozen=True, gc=False):
@@ -45,6 +52,12 @@ class AttemptContext(msgspec.Struct, frozen=True, gc=False):
     """Grows with every new home of the run: let what you write to refuse smaller ones."""
     heartbeat: Callable[[], None] = lambda: None
     chosen_key: str = ""
+    services: Services = NO_SERVICES
+    """What the process offers to its attempts, such as language models."""
+    folder: str = ""
+    """Where the definition of the run lies, if it came from a file."""
+    purse: Purse = FREE
+    """Pays for the calls of this attempt, out of every budget they fall under."""
 
     @property
     def idempotency_key(self) -> str:
@@ -76,6 +89,7 @@ class Attempt:
     context: AttemptContext
     timeout_us: int | None = None
     heartbeat_us: int | None = None
+    purse: AttemptPurse | None = None
     task: "asyncio.Task[None] | None" = None
     began: bool = False
     stopping: bool = False
@@ -151,6 +165,7 @@ class Attempts:
         output: bytes | None = None
         error: ErrorRecord | None = None
         outcome = AttemptOutcome.SUCCEEDED
+        appeal: Appeal | None = None
         try:
             output = await self._call(attempt)
         except asyncio.CancelledError as failure:
@@ -170,7 +185,8 @@ class Attempts:
         # asks the program to exit must not take the runs of others along.
         except (Exception, SystemExit) as failure:  # noqa: BLE001
             outcome, error = AttemptOutcome.FAILED, record_of(failure, step=attempt.context.step)
-        self._report(attempt, outcome, output, error)
+            appeal = appeal_of(failure)
+        self._report(attempt, outcome, output, error, appeal)
 
     def _report(
         self,
@@ -178,10 +194,12 @@ class Attempts:
         outcome: AttemptOutcome,
         output: bytes | None = None,
         error: ErrorRecord | None = None,
+        appeal: Appeal | None = None,
     ) -> None:
         key = (attempt.run_no, attempt.step_no, attempt.number)
         if self._live.pop(key, None) is None:
             return
+        receipt = None if attempt.purse is None else attempt.purse.close()
         done = AttemptDone(
             attempt.step_no,
             attempt.number,
@@ -189,6 +207,8 @@ class Attempts:
             output,
             None if error is None else encode_error(error),
             0.0 if error is None else self._dice(),
+            receipt,
+            appeal,
         )
         self._done(attempt.run_no, done)
 

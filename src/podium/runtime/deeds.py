@@ -10,10 +10,12 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, Protocol
 
+from podium.core.agents import AGENT_WORKFLOW
+from podium.core.budgets import OnLimit
+from podium.core.children import child_of
 from podium.core.ids import run_id
 from podium.core.messages import ChildEnded, ChildStarted, Mail, Wake
-from podium.core.payload import encode_error, pack_value
-from podium.core.scope import render_arguments
+from podium.core.payload import encode_error
 from podium.core.state import Step
 from podium.core.states import RunStatus, StepStatus
 from podium.core.turn import ChildAsked, Turn
@@ -23,7 +25,9 @@ from podium.runtime.actor import Actor
 from podium.runtime.attempts import Attempt, AttemptContext, Attempts
 from podium.runtime.failures import record_of
 from podium.runtime.options import EngineOptions, StartRequest
+from podium.runtime.purses import Purses
 from podium.runtime.registry import Registry
+from podium.runtime.services import FOLDER_LABEL
 
 __all__ = ["Deeds", "Office"]
 
@@ -52,12 +56,14 @@ class Deeds:
         *,
         office: Office,
         attempts: Attempts,
+        purses: Purses,
         registry: Registry,
         options: EngineOptions,
         free_room: Callable[[], None],
     ) -> None:
         self._office = office
         self._attempts = attempts
+        self._purses = purses
         self._registry = registry
         self._options = options
         self._free_room = free_room
@@ -96,16 +102,13 @@ class Deeds:
                 self._office.spawn(self._start_child(actor, asked), "child")
 
     def _asked_again(self, actor: Actor, step: Step) -> ChildAsked:
-        turn = Turn(actor.state, actor.facts, 0)
-        if step.task >= 0:
-            workflow = turn.task_of(step).uses.partition(":")[2]
-            return ChildAsked(step.no, workflow, pack_value(render_arguments(turn, step) or {}))
-        request = turn.request_of(step)
-        return ChildAsked(step.no, request.workflow, request.payload or b"\x80")
+        return child_of(Turn(actor.state, actor.facts, 0), step)
 
     def _start_attempt(self, actor: Actor, step: Step) -> None:
         state, number = actor.state, step.attempts
-        timeouts = actor.facts.task_of(step).timeouts
+        task = actor.facts.task_of(step)
+        timeouts = task.timeouts
+        purse = self._purses.purse(state, step, task)
         run_no, step_no = state.run_no, step.no
         context = AttemptContext(
             actor.id,
@@ -115,6 +118,9 @@ class Deeds:
             actor.home_epoch << 20 | number,
             partial(self._attempts.beat, run_no, step_no, number),
             actor.effect_key(step),
+            services=self._registry.services,
+            folder=state.labels.get(FOLDER_LABEL, ""),
+            purse=purse,
         )
         self._attempts.start(
             Attempt(
@@ -125,6 +131,7 @@ class Deeds:
                 context,
                 timeouts.attempt_us,
                 timeouts.heartbeat_us,
+                purse,
             )
         )
 
@@ -156,10 +163,12 @@ class Deeds:
             raise _too_deep(self._options.child_depth_max)
         name, _, version = asked.workflow.partition("@")
         plan = await self._registry.named(name, version)
+        task = actor.facts.task_of(state.steps[asked.step_no])
         return StartRequest(
             plan=plan,
-            input=asked.input,
+            input=actor.facts.plan.offload(asked.input),
             organization=state.organization,
+            # With the generation: a retried step starts a new child, a repeated deed the same.
             idempotency_key=f"child:{tag}",
             request_hash=sha256(asked.input).hexdigest(),
             priority=state.priority,
@@ -167,6 +176,9 @@ class Deeds:
             parent_run=state.run_no,
             parent_step=asked.step_no,
             depth=state.depth + 1,
+            pots=state.pots,
+            budget=task.budget,
+            on_limit=OnLimit.PARTIAL if plan.workflow.name == AGENT_WORKFLOW else OnLimit.DENY,
         )
 
     async def start_next_life(self, actor: Actor, value: bytes) -> None:
@@ -183,6 +195,7 @@ class Deeds:
                 parent_run=state.parent_run,
                 parent_step=state.parent_step,
                 depth=state.depth,
+                pots=state.pots,
                 forked_from=state.run_no,
             )
         )

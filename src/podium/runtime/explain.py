@@ -168,6 +168,10 @@ def _why_waiting(state: RunState, step: Step, now_us: int) -> tuple[str, str, st
         approval = approval_id(approval_no(state.run_no, step.no))
         sentence = f"Step {path} was interrupted and may have had its effect: a person decides."
         return "in_doubt", sentence, f"podium approvals approve {approval}"
+    if step.reason == "budget":
+        approval = approval_id(approval_no(state.run_no, step.no))
+        sentence = f"Step {path} would exceed a budget: a person decides whether it gets more."
+        return "budget", sentence, f"podium approvals approve {approval}"
     left = max(0.0, (step.wake_us - now_us) / 1e6)
     return "timer", f"Step {path} sleeps for another {left:.1f} s.", ""
 

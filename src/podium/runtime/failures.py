@@ -6,7 +6,7 @@ from typing import Final
 
 from podium.core.ids import run_id
 from podium.core.payload import ErrorRecord
-from podium.errors import InternalError, PodiumError, RequestError, TaskError
+from podium.errors import BudgetError, InternalError, PodiumError, RequestError, TaskError
 
 __all__ = ["NonRetryable", "RetryAfter", "record_of", "undecidable", "unreadable"]
 
@@ -40,7 +40,7 @@ def record_of(error: BaseException, *, step: str = "") -> ErrorRecord:
             why=_text(error.why),
             fix=error.fix,
             step=step,
-            retryable=not isinstance(error, RequestError),
+            retryable=not isinstance(error, RequestError | BudgetError),
         )
     return ErrorRecord(
         code="PDM-T001",

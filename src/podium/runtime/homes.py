@@ -237,9 +237,20 @@ class Homes:
                 return
             self._evict(actor)
 
+    def evict_all(self) -> None:
+        """Let every run that only waits give up its home: the node is about to leave.
+
+        What is left behind counts as interrupted and is due at once wherever it comes home; a
+        run that waits for next week need not be loaded for that.
+        """
+        for actor in list(self._resting.values()):
+            self._evict(actor)
+
     def _evict(self, actor: Actor) -> None:
         del self._resting[actor.run_no]
-        if not actor.mailbox and actor.in_flight is None:
+        # A child run that was asked for and is not there yet is a deed of this home: if it died
+        # now, nobody would have a reason to load the parent and do it again.
+        if not actor.mailbox and actor.in_flight is None and not actor.awaits_link:
             self._pump.release(actor)
 
     # -- the clock -----------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from podium.core.budgets import Budget, Limits, OnLimit, Pot
+from podium.core.events import RunStarted
 from podium.core.plan import Plan
 
 __all__ = ["EngineOptions", "StartRequest"]
@@ -28,6 +30,8 @@ class EngineOptions:
     run_block: int = 1024
     child_depth_max: int = 8
     role: str = "all"
+    budgets: tuple[Budget, ...] = ()
+    """The rules of the settings; those set on the store come on top."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -49,3 +53,26 @@ class StartRequest:
     """Leave the run homeless: any engine on this store may take it."""
     carried: dict[str, bytes] = field(default_factory=dict)
     """Results taken over from another run, by step path."""
+    pots: tuple[Pot, ...] = ()
+    """The budgets of the run that asks for this one: it spends from them, too."""
+    budget: Limits | None = None
+    """What this run and its children may spend."""
+    on_limit: OnLimit = OnLimit.DENY
+
+    def started(self, pots: tuple[Pot, ...]) -> RunStarted:
+        """Return the first event of the run, which spends from `pots`."""
+        return RunStarted(
+            self.plan.workflow.name,
+            self.plan.def_hash,
+            self.input,
+            self.organization,
+            self.priority,
+            self.parent_run,
+            self.parent_step,
+            0,
+            self.depth,
+            self.forked_from,
+            1,
+            self.labels,
+            pots,
+        )

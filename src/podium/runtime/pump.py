@@ -74,8 +74,20 @@ class Pump:
         self._resends = 0
 
     async def quiet(self) -> None:
-        """Submit nothing more, and return once the tick in flight has landed or failed."""
+        """Decide nothing more, and return once the tick in flight has landed.
+
+        Runs that wanted to leave do so in one more tick, unless the store has failed.
+        """
         self._closed = True
+        await self._landing()
+        writes: list[tuple[Actor, RunWrite]] = []
+        if self._resends <= self._options.resend_max:
+            self._collect_leaving(writes, self._store.now_us())
+        if writes:
+            self._submit(writes)
+            await self._landing()
+
+    async def _landing(self) -> None:
         if self._in_flight is not None:
             self._quiet = asyncio.get_running_loop().create_future()
             await self._quiet
@@ -127,12 +139,15 @@ class Pump:
         rows = self._collect_ready(writes, now_us, rows)
         if self._hungry and self.room > 0:
             self._collect_hungry(writes, now_us, rows)
+        self._collect_leaving(writes, now_us)
+        if writes:
+            self._submit(writes)
+
+    def _collect_leaving(self, writes: list[tuple[Actor, RunWrite]], now_us: int) -> None:
         while self._releasing:
             actor = self._releasing.popleft()
             if actor.in_flight is None and not actor.mailbox and not actor.is_closed:
                 writes.append((actor, actor.release(now_us)))
-        if writes:
-            self._submit(writes)
 
     def _collect_openings(self, writes: list[tuple[Actor, RunWrite]], now_us: int) -> int:
         rows = 0

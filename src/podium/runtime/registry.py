@@ -22,6 +22,7 @@ from podium.errors import NotFoundError, RequestError, did_you_mean
 from podium.ports.store import DefinitionRow, Store
 from podium.runtime.code import CodeRun, Invocation
 from podium.runtime.payloads import Payloads
+from podium.runtime.services import Services
 
 __all__ = ["Registry", "load_target", "target_of"]
 
@@ -32,7 +33,7 @@ class Registry:
     """See the module docstring.
 
     `tools` gives the target of each built-in `uses:`, such as `shell`; it is imported when the
-    first step needs it.
+    first step needs it. `services` is what attempts may use of this process.
     """
 
     def __init__(
@@ -43,7 +44,9 @@ class Registry:
         expressions: Compiler,
         tools: dict[str, str],
         local: Callable[[str], Workflow | None] = lambda name: None,
+        services: Services | None = None,
     ) -> None:
+        self.services = services or Services()
         self._store = store
         self._payloads = payloads
         self.expressions = expressions
@@ -59,7 +62,11 @@ class Registry:
         known = self._plans.get(workflow.content_hash)
         if known is None:
             known = compile_plan(
-                workflow, expressions=self.expressions, decode=self._payloads.decode
+                workflow,
+                expressions=self.expressions,
+                decode=self._payloads.decode,
+                offload=self._payloads.offload,
+                has_model=self.services.has_model,
             )
             self._plans[known.def_hash] = known
         return known

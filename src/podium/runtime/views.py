@@ -36,6 +36,8 @@ class StepView(msgspec.Struct, kw_only=True, omit_defaults=True):
     items_done: int | None = None
     items_failed: int | None = None
     child_run_id: str | None = None
+    cost_nano: int = 0
+    """What its calls of models have cost, those of its child run included."""
     error: ErrorRecord | None = None
     output: Any = None
 
@@ -63,6 +65,13 @@ class RunView(msgspec.Struct, kw_only=True):
     seq: int
     steps: list[StepView]
     allowed: list[str]
+    cost_nano: int = 0
+    """What the run has spent in nano-dollars, its child runs included."""
+    tokens: int = 0
+    calls: int = 0
+    """Billed requests."""
+    is_estimated: bool = False
+    """Whether any of the cost is our estimate: a provider did not say what it billed."""
 
 
 async def fold_run(engine: Engine, run_no: int) -> tuple[RunRow, RunState, Plan]:
@@ -108,6 +117,9 @@ async def view_run(engine: Engine, run_no: int, *, outputs: bool = True) -> RunV
                 error=decode_error(kept.error) if kept.error else None,
             )
     status = state.status
+    spent = (await engine.store.spending([run_no])).get(run_no)
+    if spent is not None:
+        await _add_costs(engine, state, views)
     return RunView(
         run_id=run_id(run_no),
         workflow=state.workflow,
@@ -129,7 +141,18 @@ async def view_run(engine: Engine, run_no: int, *, outputs: bool = True) -> RunV
         seq=state.seq,
         steps=[views[no] for no in sorted(views)],
         allowed=list(allowed_verbs(status)),
+        **({} if spent is None else msgspec.structs.asdict(spent)),
     )
+
+
+async def _add_costs(engine: Engine, state: RunState, views: dict[int, StepView]) -> None:
+    """Fill in what each step has spent."""
+    for row in await engine.store.ledger(state.run_no, limit=1_000_000):
+        if row.run_no == state.run_no and row.step_no in views:
+            views[row.step_no].cost_nano += row.cost_nano
+    children = {step.child_run: step.no for step in state.steps.values() if step.child_run}
+    for run_no, spent in (await engine.store.spending(list(children))).items():
+        views[children[run_no]].cost_nano += spent.cost_nano
 
 
 def _run_output(turn: Turn, row: RunRow) -> Any:

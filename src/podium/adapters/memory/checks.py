@@ -92,6 +92,8 @@ def _faults(write: RunWrite) -> Iterator[str]:
     for letter in write.dead_letters:
         yield fault_in_values(letter)
         yield "" if letter.status in DEAD_LETTER_STATUSES else "dead letter status"
+    for receipt in write.receipts:
+        yield from (fault_in_values(booked.charge) for booked in receipt.booked)
     yield from map(fault_in_values, write.outcomes)
     yield from map(fault_in_values, write.posts)
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from podium.adapters.memory.checks import fault_in_values, fault_in_write
+from podium.adapters.memory.ledger import MemoryLedger
 from podium.core.states import RunStatus
 from podium.errors import StoreError
 from podium.ports.store import (
@@ -76,6 +77,7 @@ class MemoryDatabase:
         """Whether the process behind a node is alive: what an OS lock would tell."""
         self.definitions: dict[str, DefinitionRow] = {}
         self.active: dict[str, str] = {}
+        self.ledger = MemoryLedger(self._has_node)
         self.next_run_no = 1
         self.version = 0
         """Grows with every change."""
@@ -95,6 +97,10 @@ class MemoryDatabase:
         """Return whether a node is up at that epoch."""
         node = self.nodes.get(node_id)
         return node is not None and (node.state, node.epoch) == (NodeState.UP, epoch)
+
+    def _has_node(self, node_id: int) -> bool:
+        node = self.nodes.get(node_id)
+        return node is not None and node.state == NodeState.UP
 
     def _apply(self, write: RunWrite, node_id: int) -> Refusal | None:
         refusal = self._guard(write, node_id)
@@ -196,6 +202,9 @@ class MemoryDatabase:
         for letter in write.dead_letters:
             self.dead_letters[letter.run_no, letter.step_no] = letter
         self._write_messages(write)
+        self.ledger.book(write.receipts)
+        for granted in write.grants:
+            self.ledger.grant(granted)
 
     def _decide(self, decision: ApprovalDecision) -> None:
         asked = self.approvals.get(decision.approval_no)
@@ -283,6 +292,17 @@ class MemoryDatabase:
         self._put_run(replace(row, home=node.node_id, home_epoch=row.home_epoch + 1))
         self.version += 1
         return True
+
+    # -- money ---------------------------------------------------------------------------------
+
+    def family(self, run_no: int) -> set[int]:
+        """Return a run and the child runs below it."""
+        found = {run_no}
+        while True:
+            more = {row.run_no for row in self.runs.values() if row.parent_run in found} - found
+            if not more:
+                return found
+            found |= more
 
     # -- definitions ---------------------------------------------------------------------------
 

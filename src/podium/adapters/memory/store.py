@@ -4,13 +4,26 @@ Deterministic: time comes from `clock`, waiting from `call_later`, trouble from 
 process can be paused, resumed and killed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import nsmallest
 from typing import TypeVar
 
 from podium.adapters.memory.database import MemoryDatabase, is_open
 from podium.adapters.memory.faults import FaultKind, Faults, injected_error, no_faults
+from podium.adapters.memory.ledger import spending_of
 from podium.adapters.memory.process import CallLater, Process, loop_call_later
+from podium.core.budgets import Budget
+from podium.core.receipts import Receipt
+from podium.ports.ledger import (
+    AccountRow,
+    Change,
+    GrantRow,
+    HoldAnswer,
+    HoldRequest,
+    LedgerRow,
+    Reserved,
+    Spending,
+)
 from podium.ports.store import (
     ApprovalRow,
     Batch,
@@ -341,6 +354,61 @@ class MemoryStore(Store):
             return sorted(parked, key=lambda r: (r.created_us, r.run_no, r.step_no))[:limit]
 
         return await self._read("dead_letters", find)
+
+    # -- budgets and the ledger ----------------------------------------------------------------
+
+    async def reserve(
+        self, node_id: int, epoch: int, wanted: Sequence[HoldRequest], changes: Sequence[Change]
+    ) -> Sequence[HoldAnswer]:
+        """See `Ledger.reserve`."""
+
+        def make() -> Sequence[HoldAnswer]:
+            if not self.database.is_up(node_id, epoch):
+                return [HoldAnswer(kind=Reserved.FENCED) for _ in wanted]
+            return self.database.ledger.reserve(node_id, wanted, changes)
+
+        return await self._perform("reserve", make)
+
+    async def book(self, receipts: Sequence[Receipt]) -> None:
+        """See `Ledger.book`."""
+        await self._perform("book", lambda: self.database.ledger.book(receipts))
+
+    async def grant(self, row: GrantRow) -> None:
+        """See `Ledger.grant`."""
+        await self._perform("grant", lambda: self.database.ledger.grant(row))
+
+    async def accounts(self, *, prefix: str = "", limit: int = 100) -> Sequence[AccountRow]:
+        """See `Ledger.accounts`."""
+        ledger = self.database.ledger
+        return await self._read("accounts", lambda: ledger.accounts(prefix, limit))
+
+    async def ledger(self, run_no: int, *, limit: int = 1000) -> Sequence[LedgerRow]:
+        """See `Ledger.ledger`."""
+        return await self._read("ledger", lambda: self._billed(run_no)[:limit])
+
+    def _billed(self, run_no: int) -> list[LedgerRow]:
+        return self.database.ledger.of_runs(self.database.family(run_no))
+
+    async def spending(self, run_nos: Sequence[int]) -> Mapping[int, Spending]:
+        """See `Ledger.spending`."""
+
+        def add_up() -> Mapping[int, Spending]:
+            sums = {run_no: spending_of(self._billed(run_no)) for run_no in run_nos}
+            return {run_no: spent for run_no, spent in sums.items() if spent is not None}
+
+        return await self._read("spending", add_up)
+
+    async def put_budget(self, budget: Budget, *, remove: bool = False) -> None:
+        """See `Ledger.put_budget`."""
+        ledger = self.database.ledger
+        await self._perform("put_budget", lambda: ledger.put_budget(budget, remove=remove))
+
+    async def budgets(self) -> Sequence[Budget]:
+        """See `Ledger.budgets`."""
+        rules = self.database.ledger.rules
+        return await self._read("budgets", lambda: [rules[name] for name in sorted(rules)])
+
+    # -- definitions ---------------------------------------------------------------------------
 
     async def publish(self, row: DefinitionRow, *, activate: bool = True) -> DefinitionRow:
         """See `Store.publish`."""

@@ -285,3 +285,124 @@ select definition.name, def_hash, label, body, number, 1, created_us
 -- definitions_active -- List the active version of every name.
 select definition.name, def_hash, label, body, number, 1, created_us
   from workflow join definition on def_hash = active_hash order by workflow.name;
+
+-- hold_known -- Check whether a hold exists.
+select 1 from budget_hold where hold = ? limit 1;
+
+-- hold_change -- Cut a hold that is not settled down to what its call cost.
+update budget_hold set state = 2, cost_nano = ?2, tokens = ?3, calls = ?4, time_us = ?5
+ where hold = ?1 and state <> 1;
+
+-- hold_before -- Find a hold that an earlier attempt of a step left behind.
+select hold from budget_hold
+ where run_no = ?1 and step_no = ?2 and attempt < ?3 and state <> 1
+ order by attempt, hold limit 1;
+
+-- hold_parts -- Read a hold, account by account.
+select account, cost_nano, tokens, calls, time_us,
+       not exists (select 1 from node
+                    where node.node_id = budget_hold.node_id and node.state = 0)
+  from budget_hold where hold = ?;
+
+-- hold_drop -- Give a hold back.
+delete from budget_hold where hold = ? and state <> 1;
+
+-- hold_insert -- Set an amount aside in one account.
+insert into budget_hold (account, hold, run_no, step_no, attempt, node_id, state, cost_nano,
+                         tokens, calls, time_us)
+values (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?);
+
+-- hold_settle -- Turn a hold into what its charge cost, also one that is gone.
+insert into budget_hold (account, hold, run_no, step_no, attempt, node_id, state, cost_nano,
+                         tokens, calls, time_us)
+values (?, ?, ?, ?, ?, 0, 1, ?, ?, ?, ?)
+    on conflict (account, hold) do update
+   set state = 1, cost_nano = excluded.cost_nano, tokens = excluded.tokens,
+       calls = excluded.calls, time_us = excluded.time_us;
+
+-- hold_over -- Give back what an attempt did not settle.
+delete from budget_hold where run_no = ? and step_no = ? and attempt = ? and state <> 1;
+
+-- holds_of -- Add up the holds of an account by state, and by whether their node is gone.
+select state,
+       not exists (select 1 from node
+                    where node.node_id = budget_hold.node_id and node.state = 0) as is_doubtful,
+       sum(cost_nano), sum(tokens), sum(calls), sum(time_us)
+  from budget_hold where account = ? group by 1, 2;
+
+-- holds_fold -- Forget the settled holds of an account, which have been added up.
+delete from budget_hold where account = ? and state = 1;
+
+-- account -- Read an account.
+select cost_nano, tokens, calls, time_us, extra_cost_nano, extra_tokens, extra_calls,
+       extra_time_us
+  from budget_account where account = ?;
+
+-- account_put -- Write an account as it stands; without limits, those shown stay.
+insert into budget_account (account, cost_nano, tokens, calls, time_us, extra_cost_nano,
+                            extra_tokens, extra_calls, extra_time_us, limit_cost_nano,
+                            limit_tokens, limit_calls, limit_time_us, used_us)
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+    on conflict (account) do update
+   set cost_nano = ?2, tokens = ?3, calls = ?4, time_us = ?5, extra_cost_nano = ?6,
+       extra_tokens = ?7, extra_calls = ?8, extra_time_us = ?9,
+       limit_cost_nano = iif(?15, ?10, limit_cost_nano),
+       limit_tokens = iif(?15, ?11, limit_tokens),
+       limit_calls = iif(?15, ?12, limit_calls),
+       limit_time_us = iif(?15, ?13, limit_time_us), used_us = ?14;
+
+-- accounts -- List accounts by the beginning of their names, those used last first.
+select account, limit_cost_nano, limit_tokens, limit_calls, limit_time_us
+  from budget_account where substr(account, 1, length(?1)) = ?1
+ order by used_us desc, account limit ?2;
+
+-- grant_insert -- Record a grant; a known one stays.
+insert into budget_grant (grant_id, account, run_no, cost_nano, tokens, calls, time_us,
+                          granted_by, at_us)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (grant_id) do nothing;
+
+-- grants_of -- Add up what is left of the grants of a run.
+select account, sum(cost_nano), sum(tokens), sum(calls), sum(time_us)
+  from budget_grant where run_no = ? group by account;
+
+-- grant_use -- Take something out of the grants of a run for an account.
+update budget_grant
+   set cost_nano = cost_nano - ?3, tokens = tokens - ?4, calls = calls - ?5,
+       time_us = time_us - ?6
+ where grant_id = (select min(grant_id) from budget_grant where run_no = ?1 and account = ?2);
+
+-- budget_put -- Keep a rule under its name.
+insert into budget (name, body) values (?, ?)
+    on conflict (name) do update set body = excluded.body;
+
+-- budget_remove -- Forget a rule.
+delete from budget where name = ?;
+
+-- budgets -- List the rules by name.
+select body from budget order by name;
+
+-- ledger_insert -- Book a charge; its key is booked once.
+insert into ledger (key, hold, run_no, step_no, attempt, organization, provider, model, agent,
+                    input, cached, cache_write, output, thinking, cost_nano, is_estimated,
+                    prices, time_us, at_us)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    on conflict (key) do nothing;
+
+-- ledger_of -- List what a run and its child runs were billed, oldest first.
+with recursive family (run_no) as (
+  select ?1
+  union all
+  select run_start.run_no from family join run_start on run_start.parent_run = family.run_no)
+select key, hold, run_no, step_no, attempt, organization, provider, model, agent, input, cached,
+       cache_write, output, thinking, cost_nano, is_estimated, prices, time_us, at_us
+  from family cross join ledger using (run_no) order by number limit ?2;
+
+-- spending -- Add up what each of these runs has spent, child runs included.
+with recursive family (root, run_no) as (
+  select value, value from json_each(?1)
+  union all
+  select family.root, run_start.run_no
+    from family join run_start on run_start.parent_run = family.run_no)
+select root, sum(cost_nano), sum(input + cached + cache_write + output + thinking), count(*),
+       max(is_estimated)
+  from family cross join ledger using (run_no) group by root;

@@ -6,7 +6,7 @@ a long list never blocks the event loop. Nothing here decides; see the port for 
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import LifoQueue
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from podium.adapters.sqlite import commands, reads, rows
+from podium.adapters.sqlite import commands, ledger, reads, rows
 from podium.adapters.sqlite.clock import StoreClock
 from podium.adapters.sqlite.commands import Understood
 from podium.adapters.sqlite.database import (
@@ -36,7 +36,18 @@ from podium.adapters.sqlite.migrations import migrate
 from podium.adapters.sqlite.nodes import NodeLock, forget, is_proven_dead, machine_boot_id
 from podium.adapters.sqlite.ticks import commit_batch
 from podium.adapters.sqlite.writer import Held, Writer
+from podium.core.budgets import Budget
+from podium.core.receipts import Receipt
 from podium.errors import StoreError
+from podium.ports.ledger import (
+    AccountRow,
+    Change,
+    GrantRow,
+    HoldAnswer,
+    HoldRequest,
+    LedgerRow,
+    Spending,
+)
 from podium.ports.store import (
     ApprovalRow,
     Batch,
@@ -320,6 +331,43 @@ class SqliteStore(Store):
     async def dead_letters(self, *, limit: int = 100) -> Sequence[DeadLetterRow]:
         """See `Store.dead_letters`."""
         return await self._read(reads.listing, "dead_letters", (limit,), rows.dead_letter)
+
+    # -- budgets and the ledger ----------------------------------------------------------------
+
+    async def reserve(
+        self, node_id: int, epoch: int, wanted: Sequence[HoldRequest], changes: Sequence[Change]
+    ) -> Sequence[HoldAnswer]:
+        """See `Ledger.reserve`."""
+        work = partial(ledger.reserve, clock=self._clock, node_id=node_id, epoch=epoch)
+        return await self._write(partial(work, wanted=wanted, changes=changes))
+
+    async def book(self, receipts: Sequence[Receipt]) -> None:
+        """See `Ledger.book`."""
+        await self._write(partial(ledger.book, receipts=receipts))
+
+    async def grant(self, row: GrantRow) -> None:
+        """See `Ledger.grant`."""
+        await self._write(partial(ledger.grant, row=row))
+
+    async def accounts(self, *, prefix: str = "", limit: int = 100) -> Sequence[AccountRow]:
+        """See `Ledger.accounts`."""
+        return await self._read(ledger.accounts, prefix=prefix, limit=limit)
+
+    async def ledger(self, run_no: int, *, limit: int = 1000) -> Sequence[LedgerRow]:
+        """See `Ledger.ledger`."""
+        return await self._read(ledger.ledger, run_no, limit=limit)
+
+    async def spending(self, run_nos: Sequence[int]) -> Mapping[int, Spending]:
+        """See `Ledger.spending`."""
+        return await self._read(ledger.spending, run_nos)
+
+    async def put_budget(self, budget: Budget, *, remove: bool = False) -> None:
+        """See `Ledger.put_budget`."""
+        await self._write(partial(ledger.put_budget, budget=budget, remove=remove))
+
+    async def budgets(self) -> Sequence[Budget]:
+        """See `Ledger.budgets`."""
+        return await self._read(ledger.budgets)
 
     # -- definitions ---------------------------------------------------------------------------
 

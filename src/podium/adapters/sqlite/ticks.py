@@ -12,6 +12,7 @@ import msgspec
 from podium.adapters.sqlite import rows
 from podium.adapters.sqlite.database import Database, Values
 from podium.adapters.sqlite.failures import DATA_ERRORS
+from podium.adapters.sqlite.ledger import grant_now, write_receipts
 from podium.core.ids import pack_key
 from podium.ports.store import (
     Batch,
@@ -93,6 +94,9 @@ def _write_children(db: Database, writes: Sequence[RunWrite]) -> None:
     db.write("post", [values(row) for w in writes for row in w.posts])
     snapshots = [(w.run_no, w.new_seq, w.snapshot) for w in writes if w.snapshot is not None]
     db.write("tick_snapshot", snapshots)
+    write_receipts(db, [receipt for w in writes for receipt in w.receipts])
+    for granted in [row for w in writes for row in w.grants]:
+        grant_now(db, granted)
 
 
 def _commit_one_by_one(db: Database, batch: Batch) -> Committed:

@@ -7,13 +7,22 @@
 A harness opens views of one store, moves its clock, and ends the process behind a view.
 """
 
-from podium.testing.conformance import definitions, homes, inbox, nodes, reading, refusals, ticks
+from podium.testing.conformance import (
+    definitions,
+    homes,
+    inbox,
+    money,
+    nodes,
+    reading,
+    refusals,
+    ticks,
+)
 from podium.testing.conformance.desk import Behaviour, Desk, Harness, World
 
 __all__ = ["BEHAVIOURS", "Behaviour", "Desk", "Harness", "World"]
 
 BEHAVIOURS: tuple[Behaviour, ...] = tuple(
     behaviour
-    for module in (ticks, refusals, nodes, homes, inbox, reading, definitions)
+    for module in (ticks, refusals, nodes, homes, inbox, reading, definitions, money)
     for behaviour in module.BEHAVIOURS
 )

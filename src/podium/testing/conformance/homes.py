@@ -12,6 +12,7 @@ BEHAVIOURS = behaviour = Behaviours()
 
 @behaviour
 async def adopting_gives_a_home_and_a_new_epoch(world: World) -> None:
+    """The new epoch is what fences the home before: it grows with every move."""
     desk = await world.desk()
     run_no = await desk.rest(wake_us=0)
     assert await desk.store.adopt(desk.node, limit=5) == [run_no]
@@ -22,6 +23,7 @@ async def adopting_gives_a_home_and_a_new_epoch(world: World) -> None:
 
 @behaviour
 async def the_most_urgent_run_is_adopted_first(world: World) -> None:
+    """With little room, order decides who waits: urgency first, then time."""
     desk = await world.desk()
     places = [(50, 1), (0, 5), (50, 0), (100, 0), (25, 3)]
     runs = [await desk.rest(priority=p, wake_us=t) for p, t in places]
@@ -31,6 +33,7 @@ async def the_most_urgent_run_is_adopted_first(world: World) -> None:
 
 @behaviour
 async def of_equal_urgency_the_longest_due_comes_first(world: World) -> None:
+    """Or else a run could be overtaken for ever."""
     desk = await world.desk()
     runs = [await desk.rest(wake_us=t) for t in (5, 1, 3)]
     taken = [await desk.store.adopt(desk.node, limit=1) for _ in range(3)]
@@ -39,6 +42,7 @@ async def of_equal_urgency_the_longest_due_comes_first(world: World) -> None:
 
 @behaviour
 async def what_cannot_be_adopted_takes_no_place_among_the_first(world: World) -> None:
+    """A limit counts runs that come, or runs nobody can take would block the rest."""
     desk, other = await world.two_desks()
     await desk.rest(wake_us=0, format=2)
     await desk.rest(wake_us=0, min_engine=2)
@@ -51,6 +55,7 @@ async def what_cannot_be_adopted_takes_no_place_among_the_first(world: World) ->
 
 @behaviour
 async def mail_does_not_jump_the_queue_of_urgency(world: World) -> None:
+    """Mail makes a run due, not urgent."""
     desk = await world.desk()
     normal = await desk.rest(priority=50)
     critical = await desk.rest(priority=0, wake_us=0)
@@ -60,6 +65,7 @@ async def mail_does_not_jump_the_queue_of_urgency(world: World) -> None:
 
 @behaviour
 async def a_run_that_is_not_due_is_left_alone(world: World) -> None:
+    """Waiting costs nothing as long as nobody loads what waits."""
     desk = await world.desk()
     soon = await desk.rest(wake_us=desk.store.now_us() + 10 * SECOND_US)
     await desk.rest(wake_us=None)
@@ -70,6 +76,7 @@ async def a_run_that_is_not_due_is_left_alone(world: World) -> None:
 
 @behaviour
 async def a_run_with_mail_is_adopted_before_it_is_due(world: World) -> None:
+    """A signal to a run that nobody drives must not wait for its timer."""
     desk = await world.desk()
     run_no = await desk.rest(wake_us=None)
     await desk.store.post([message(run_no, "a"), message(run_no, "b")])
@@ -78,6 +85,7 @@ async def a_run_with_mail_is_adopted_before_it_is_due(world: World) -> None:
 
 @behaviour
 async def a_due_run_with_mail_is_adopted_once(world: World) -> None:
+    """Two reasons to come are one arrival: a second would fence the first."""
     desk = await world.desk()
     run_no = await desk.rest(wake_us=0)
     await desk.store.post([message(run_no, "m")])
@@ -87,6 +95,7 @@ async def a_due_run_with_mail_is_adopted_once(world: World) -> None:
 
 @behaviour
 async def an_ended_run_is_adopted_only_to_answer_mail(world: World) -> None:
+    """It has nothing to do any more, but whoever wrote to it waits for an answer."""
     desk = await world.desk()
     run_no = await desk.start(wake_us=0)
     await desk.end(run_no)
@@ -98,6 +107,7 @@ async def an_ended_run_is_adopted_only_to_answer_mail(world: World) -> None:
 
 @behaviour
 async def a_run_with_a_home_is_never_adopted(world: World) -> None:
+    """Neither its mail nor its number takes a run from a node that lives."""
     desk, other = await world.two_desks()
     run_no = await desk.start(wake_us=0)
     await other.store.post([message(run_no, "m")])
@@ -108,6 +118,7 @@ async def a_run_with_a_home_is_never_adopted(world: World) -> None:
 
 @behaviour
 async def a_run_can_be_adopted_by_number_before_it_is_due(world: World) -> None:
+    """A caller who asks for one run gets that one, and brings no others along."""
     desk = await world.desk()
     run_no = await desk.rest()
     other = await desk.rest(wake_us=0)
@@ -119,6 +130,7 @@ async def a_run_can_be_adopted_by_number_before_it_is_due(world: World) -> None:
 async def a_run_whose_adoption_was_not_answered_can_be_adopted_again_by_number(
     world: World,
 ) -> None:
+    """A lost answer leaves a run at home with nobody to drive it: asking again helps."""
     desk = await world.desk()
     run_no = await desk.rest(wake_us=0)
     assert await desk.store.adopt(desk.node, limit=9) == [run_no]
@@ -130,12 +142,14 @@ async def a_run_whose_adoption_was_not_answered_can_be_adopted_again_by_number(
 
 @behaviour
 async def an_unknown_number_is_not_adopted(world: World) -> None:
+    """It is an answer, not an error: the run may have been pruned."""
     desk = await world.desk()
     assert await desk.store.adopt(desk.node, limit=9, run_no=12345) == []
 
 
 @behaviour
 async def two_adopters_never_share_a_run(world: World) -> None:
+    """A run with two drivers would do its work twice."""
     desk, other = await world.two_desks()
     runs = [await desk.rest(wake_us=0) for _ in range(6)]
     taken = await asyncio.gather(
@@ -146,6 +160,7 @@ async def two_adopters_never_share_a_run(world: World) -> None:
 
 @behaviour
 async def a_run_of_a_newer_engine_is_left_alone(world: World) -> None:
+    """Who does not understand a journal must not continue it, asked by number or not."""
     desk = await world.desk()
     await desk.rest(wake_us=0, format=2)
     newer = await desk.rest(wake_us=0, min_engine=2)
@@ -157,6 +172,7 @@ async def a_run_of_a_newer_engine_is_left_alone(world: World) -> None:
 
 @behaviour
 async def a_fenced_node_adopts_nothing(world: World) -> None:
+    """It would take runs it cannot write, and nobody would look for them."""
     desk, other = await world.two_desks()
     run_no = await desk.rest(wake_us=0)
     await desk.store.declare_dead(other.node)
@@ -166,6 +182,7 @@ async def a_fenced_node_adopts_nothing(world: World) -> None:
 
 @behaviour
 async def the_next_wake_is_the_earliest_of_the_homeless(world: World) -> None:
+    """Residents have timers of their own; this is for the runs that nobody holds."""
     desk = await world.desk()
     assert await desk.store.next_wake_us() is None
     await desk.start(wake_us=10)
@@ -178,6 +195,7 @@ async def the_next_wake_is_the_earliest_of_the_homeless(world: World) -> None:
 
 @behaviour
 async def an_ended_run_has_no_next_wake(world: World) -> None:
+    """A stale time on a closed run would wake nodes for nothing, for ever."""
     desk = await world.desk()
     await desk.rest(status=RunStatus.CANCELLED, ended_us=1, wake_us=10)
     assert await desk.store.next_wake_us() is None
@@ -187,6 +205,7 @@ async def an_ended_run_has_no_next_wake(world: World) -> None:
 
 @behaviour
 async def run_numbers_are_unique_across_views(world: World) -> None:
+    """A number is an identity: given twice, two runs would share a journal."""
     desk, other = await world.two_desks()
     firsts = await asyncio.gather(
         *(d.store.reserve_run_numbers(10) for d in (desk, other) for _ in range(5))
@@ -198,6 +217,7 @@ async def run_numbers_are_unique_across_views(world: World) -> None:
 
 @behaviour
 async def loading_returns_the_runs_that_exist(world: World) -> None:
+    """Whatever the order asked for, each with its row and its whole tail."""
     desk = await world.desk()
     first, second = await desk.start(), await desk.start()
     await desk.advance(second, body=b"tail")

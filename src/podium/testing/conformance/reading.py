@@ -18,6 +18,7 @@ BEHAVIOURS = behaviour = Behaviours()
 
 @behaviour
 async def what_does_not_exist_is_none_or_empty(world: World) -> None:
+    """Readers ask and look; only they know whether absence is an error."""
     store = (await world.desk()).store
     found = (await store.run(1), await store.run_by_key("a", "k"), await store.approval(1))
     assert found == (None, None, None)
@@ -27,6 +28,7 @@ async def what_does_not_exist_is_none_or_empty(world: World) -> None:
 
 @behaviour
 async def runs_come_newest_first_in_pages(world: World) -> None:
+    """The end of one page is the beginning of the next, with no run twice or missing."""
     desk = await world.desk()
     runs = [await desk.start() for _ in range(5)]
     everything = RunFilter()
@@ -40,6 +42,7 @@ async def runs_come_newest_first_in_pages(world: World) -> None:
 
 @behaviour
 async def a_listed_run_is_the_run(world: World) -> None:
+    """List and detail are one truth, field by field."""
     desk = await world.desk()
     run_no = await desk.start(labels={"a": "b"}, input=b"i")
     assert await desk.store.runs(RunFilter(), limit=1) == [await desk.row(run_no)]
@@ -51,6 +54,7 @@ async def _found(desk: Desk, where: RunFilter) -> list[int]:
 
 @behaviour
 async def runs_are_found_by_status(world: World) -> None:
+    """What has failed is the question of every morning."""
     desk = await world.desk()
     running = await desk.start()
     waiting = await desk.start(status=RunStatus.WAITING)
@@ -62,6 +66,7 @@ async def runs_are_found_by_status(world: World) -> None:
 
 @behaviour
 async def runs_are_found_by_workflow_and_organization(world: World) -> None:
+    """Conditions add up."""
     desk = await world.desk()
     first = await desk.start(workflow="a", organization="x")
     second = await desk.start(workflow="b", organization="x")
@@ -73,6 +78,7 @@ async def runs_are_found_by_workflow_and_organization(world: World) -> None:
 
 @behaviour
 async def runs_are_found_by_label(world: World) -> None:
+    """Labels carry the ids of other systems: that is how people find a run."""
     desk = await world.desk()
     first = await desk.start(labels={"env": "prod", "team": "a"})
     await desk.start(labels={"env": "test"})
@@ -82,6 +88,7 @@ async def runs_are_found_by_label(world: World) -> None:
 
 @behaviour
 async def runs_are_found_by_time_of_creation(world: World) -> None:
+    """From is included and until is not, so that days can be put side by side."""
     desk = await world.desk()
     runs = [await desk.start(created_us=t) for t in (10, 20, 30)]
     assert await _found(desk, RunFilter(created_after_us=10)) == [runs[2], runs[1]]
@@ -90,6 +97,7 @@ async def runs_are_found_by_time_of_creation(world: World) -> None:
 
 @behaviour
 async def runs_are_found_by_parent(world: World) -> None:
+    """The tree of child runs is read from the children."""
     desk = await world.desk()
     parent = await desk.start()
     children = [await desk.start(parent_run=parent, parent_step=n) for n in (1, 2, 3)]
@@ -102,6 +110,7 @@ async def runs_are_found_by_parent(world: World) -> None:
 
 @behaviour
 async def events_are_read_after_a_sequence_number(world: World) -> None:
+    """A reader that was cut off goes on where it was."""
     desk = await world.desk()
     run_no = await desk.start()
     await desk.advance(run_no, new_seq=4)
@@ -117,6 +126,7 @@ async def events_are_read_after_a_sequence_number(world: World) -> None:
 
 @behaviour
 async def events_are_read_in_pages(world: World) -> None:
+    """A journal may be longer than memory."""
     desk = await world.desk()
     run_no = await desk.start()
     for _ in range(4):
@@ -129,6 +139,7 @@ async def events_are_read_in_pages(world: World) -> None:
 
 @behaviour
 async def a_record_is_read_as_it_was_written(world: World) -> None:
+    """Bytes are not interpreted: their format is the engine's."""
     desk = await world.desk()
     run_no = await desk.start()
     await desk.advance(run_no, new_seq=3, body=bytes(range(256)), format=7)
@@ -139,6 +150,7 @@ async def a_record_is_read_as_it_was_written(world: World) -> None:
 
 @behaviour
 async def steps_are_read_in_order_and_pages(world: World) -> None:
+    """By number, which is the order in which they came to be."""
     desk = await world.desk()
     run_no, other = await desk.start(), await desk.start()
     rows = [step(run_no, number) for number in (0, 1, 2, 5)]
@@ -151,6 +163,7 @@ async def steps_are_read_in_order_and_pages(world: World) -> None:
 
 @behaviour
 async def pending_approvals_come_oldest_first(world: World) -> None:
+    """Who has waited longest is asked about first."""
     desk = await world.desk()
     first, second = await desk.start(), await desk.start()
     late = approval(first, 1, created_us=9)
@@ -169,6 +182,7 @@ async def pending_approvals_come_oldest_first(world: World) -> None:
 
 @behaviour
 async def parked_work_comes_oldest_first(world: World) -> None:
+    """Replay works through it in the order in which it failed."""
     desk = await world.desk()
     run_no = await desk.start()
     letters = [
@@ -182,6 +196,7 @@ async def parked_work_comes_oldest_first(world: World) -> None:
 
 @behaviour
 async def an_ended_run_keeps_its_output(world: World) -> None:
+    """It is read long after the run has left all memory."""
     desk = await world.desk()
     run_no = await desk.start()
     await desk.end(run_no)

@@ -31,6 +31,7 @@ async def _both(desk: Desk, run_no: int, **changes: Any) -> list[RunWrite]:
 
 @behaviour
 async def a_node_declared_dead_writes_nothing(world: World) -> None:
+    """The first guard: the node of the tick must be up."""
     desk, other = await world.two_desks()
     creation = await desk.creation()
     run_no = await desk.start()
@@ -67,6 +68,7 @@ async def the_home_guard_holds_alone(world: World) -> None:
 
 @behaviour
 async def a_run_that_came_back_refuses_its_old_epoch(world: World) -> None:
+    """The second guard: one node guard alone lets an old home write over the new state."""
     desk = await world.desk()
     run_no = await desk.start()
     stale_moves = await _both(desk, run_no, old_seq=2, new_seq=3)
@@ -78,6 +80,7 @@ async def a_run_that_came_back_refuses_its_old_epoch(world: World) -> None:
 
 @behaviour
 async def a_stale_sequence_is_refused(world: World) -> None:
+    """The third: who has missed an event decides on what is no longer so."""
     desk = await world.desk()
     run_no = await desk.start()
     stale_moves = await _both(desk, run_no, body=b"stale", new_seq=3)
@@ -89,6 +92,7 @@ async def a_stale_sequence_is_refused(world: World) -> None:
 
 @behaviour
 async def an_unknown_run_is_refused(world: World) -> None:
+    """A tick cannot bring to life what was never created."""
     desk = await world.desk()
     move = await desk.move(await desk.start())
     ghost = await desk.creation(create=False, old_seq=1, new_seq=2)
@@ -124,6 +128,7 @@ async def _assert_no_trace(desk: Desk, run_no: int) -> None:
 
 @behaviour
 async def a_refused_run_leaves_no_trace(world: World) -> None:
+    """No step, mail or approval of it: they belong to a state that does not exist."""
     desk = await world.desk()
     run_no = await desk.start()
     stale = await _everything_but(desk, run_no, home_epoch=9)
@@ -133,6 +138,7 @@ async def a_refused_run_leaves_no_trace(world: World) -> None:
 
 @behaviour
 async def a_run_refused_for_its_data_leaves_no_trace(world: World) -> None:
+    """Also where the fault is found in the middle of its rows."""
     desk = await world.desk()
     run_no = await desk.start()
     guilty = await _everything_but(desk, run_no, row=await desk.changed_row(run_no, status=11))
@@ -142,6 +148,7 @@ async def a_run_refused_for_its_data_leaves_no_trace(world: World) -> None:
 
 @behaviour
 async def a_refused_run_does_not_stop_the_others(world: World) -> None:
+    """They share a commit, not a fate."""
     desk = await world.desk()
     runs = [await desk.start() for _ in range(3)]
     moves = [await desk.move(n, steps=[step(n, 1)]) for n in runs]
@@ -154,6 +161,7 @@ async def a_refused_run_does_not_stop_the_others(world: World) -> None:
 
 @behaviour
 async def a_tick_sent_again_changes_nothing(world: World) -> None:
+    """An unknown outcome is resolved by sending it again."""
     desk = await world.desk()
     run_no = await desk.start()
     move = await desk.move(run_no, steps=[step(run_no, 1)], posts=[message(run_no, "m")])
@@ -166,6 +174,7 @@ async def a_tick_sent_again_changes_nothing(world: World) -> None:
 
 @behaviour
 async def a_tick_half_of_which_is_known_applies_the_rest(world: World) -> None:
+    """Each run is judged by itself."""
     desk = await world.desk()
     first, second = await desk.start(), await desk.start()
     moves = [await desk.move(first), await desk.move(second)]
@@ -176,6 +185,7 @@ async def a_tick_half_of_which_is_known_applies_the_rest(world: World) -> None:
 
 @behaviour
 async def a_tick_that_others_followed_is_not_taken_for_the_last_one(world: World) -> None:
+    """A sequence number alone does not prove whose event it was."""
     desk = await world.desk()
     run_no = await desk.start()
     move = await desk.move(run_no)
@@ -186,6 +196,7 @@ async def a_tick_that_others_followed_is_not_taken_for_the_last_one(world: World
 
 @behaviour
 async def a_creation_sent_again_is_no_duplicate(world: World) -> None:
+    """Its own key is taken by itself: that is not a conflict."""
     desk = await world.desk()
     creation = await desk.creation(idempotency_key="once")
     await desk.commit(creation)
@@ -195,6 +206,7 @@ async def a_creation_sent_again_is_no_duplicate(world: World) -> None:
 
 @behaviour
 async def a_release_sent_again_is_one_release(world: World) -> None:
+    """A second new epoch would fence whoever adopted in between."""
     desk = await world.desk()
     run_no = await desk.start()
     move = await desk.move(run_no, release=True)
@@ -205,6 +217,7 @@ async def a_release_sent_again_is_one_release(world: World) -> None:
 
 @behaviour
 async def a_release_without_events_may_be_sent_again(world: World) -> None:
+    """There is no event to recognise it by, and still it is only one."""
     desk = await world.desk()
     run_no = await desk.start()
     move = await desk.move(run_no, release=True, body=b"", new_seq=1)
@@ -215,6 +228,7 @@ async def a_release_without_events_may_be_sent_again(world: World) -> None:
 
 @behaviour
 async def a_tick_sent_again_is_refused_once_the_run_moved_on(world: World) -> None:
+    """It cannot be told from a stale one, and refusing is safe."""
     desk, other = await world.two_desks()
     run_no = await desk.start()
     move = await desk.move(run_no, release=True)
@@ -225,6 +239,7 @@ async def a_tick_sent_again_is_refused_once_the_run_moved_on(world: World) -> No
 
 @behaviour
 async def the_same_sequence_without_its_journal_is_not_the_same_tick(world: World) -> None:
+    """Recognised is what is there, not what has the right number."""
     desk = await world.desk()
     run_no = await desk.start()
     await desk.advance(run_no, new_seq=3)
@@ -234,6 +249,7 @@ async def the_same_sequence_without_its_journal_is_not_the_same_tick(world: Worl
 
 @behaviour
 async def a_taken_key_names_its_owner(world: World) -> None:
+    """The caller gets the run that has the key, and can compare the requests."""
     desk = await world.desk()
     owner = await desk.start(idempotency_key="k", request_hash="h1")
     late = await desk.creation(idempotency_key="k", request_hash="h2")
@@ -246,6 +262,7 @@ async def a_taken_key_names_its_owner(world: World) -> None:
 
 @behaviour
 async def of_two_creations_with_one_key_in_a_tick_the_first_wins(world: World) -> None:
+    """The group commit must not be a hole in idempotency."""
     desk = await world.desk()
     first = await desk.creation(idempotency_key="k")
     second = await desk.creation(idempotency_key="k")
@@ -255,6 +272,7 @@ async def of_two_creations_with_one_key_in_a_tick_the_first_wins(world: World) -
 
 @behaviour
 async def keys_of_different_organizations_are_apart(world: World) -> None:
+    """A stranger's key must neither collide nor be found out."""
     desk = await world.desk()
     first = await desk.start(idempotency_key="k", organization="a")
     second = await desk.start(idempotency_key="k", organization="b")
@@ -264,6 +282,7 @@ async def keys_of_different_organizations_are_apart(world: World) -> None:
 
 @behaviour
 async def a_creation_starts_at_the_first_event(world: World) -> None:
+    """A journal without its beginning cannot be folded."""
     desk = await world.desk()
     late = await desk.creation(old_seq=1, new_seq=2)
     assert kinds(await desk.submit(late)) == {late.run_no: RefusalKind.HOME}
@@ -272,6 +291,7 @@ async def a_creation_starts_at_the_first_event(world: World) -> None:
 
 @behaviour
 async def a_run_number_is_given_once(world: World) -> None:
+    """Two runs in one journal would be neither."""
     desk = await world.desk()
     run_no = await desk.start(workflow="first")
     again = await desk.creation(run_no=run_no, workflow="second", home_epoch=5)
@@ -281,6 +301,7 @@ async def a_run_number_is_given_once(world: World) -> None:
 
 @behaviour
 async def a_new_run_cannot_be_given_to_another_node(world: World) -> None:
+    """Nobody drives there what nobody there knows of."""
     desk, other = await world.two_desks()
     write = await desk.creation(home=other.node.node_id)
     assert kinds(await desk.submit(write)) == {write.run_no: RefusalKind.DATA}
@@ -301,36 +322,43 @@ async def _refused_data(world: World, **bad: Any) -> str:
 
 @behaviour
 async def text_with_nul_refuses_only_the_guilty_run(world: World) -> None:
+    """Some databases keep no NUL in text."""
     assert await _refused_data(world, path="a\0b")
 
 
 @behaviour
 async def text_that_is_not_unicode_refuses_only_the_guilty_run(world: World) -> None:
+    """A lone surrogate is text in Python and nowhere else."""
     assert await _refused_data(world, path="\ud800")
 
 
 @behaviour
 async def a_number_beyond_64_bits_refuses_only_the_guilty_run(world: World) -> None:
+    """Python counts further than any column."""
     assert await _refused_data(world, started_us=1 << 63)
 
 
 @behaviour
 async def an_unknown_step_status_refuses_only_the_guilty_run(world: World) -> None:
+    """The table of states is checked where it is kept, too."""
     assert await _refused_data(world, status=12)
 
 
 @behaviour
 async def a_value_of_the_wrong_type_refuses_only_the_guilty_run(world: World) -> None:
+    """A store that takes anything would hide a fault of ours for weeks."""
     assert await _refused_data(world, error=object())
 
 
 @behaviour
 async def a_completed_step_without_an_end_refuses_only_the_guilty_run(world: World) -> None:
+    """Status and end time go together, or durations lie."""
     assert await _refused_data(world, ended_us=None)
 
 
 @behaviour
 async def a_guilty_creation_is_refused_alone(world: World) -> None:
+    """Bad input of one caller is no outage for the others."""
     desk = await world.desk()
     guilty = await desk.creation(labels={"a": "\0"}, idempotency_key="k")
     fine = await desk.creation()
@@ -341,6 +369,7 @@ async def a_guilty_creation_is_refused_alone(world: World) -> None:
 
 @behaviour
 async def an_unknown_decision_refuses_the_run(world: World) -> None:
+    """What an approval became is read by people: it must mean something."""
     desk = await world.desk()
     run_no = await desk.start()
     asked = approval(run_no, 1)
@@ -354,6 +383,7 @@ async def an_unknown_decision_refuses_the_run(world: World) -> None:
 
 @behaviour
 async def a_closed_run_has_an_end(world: World) -> None:
+    """Status and end time go together, in both directions."""
     desk = await world.desk()
     run_no = await desk.start()
     row = await desk.changed_row(run_no, status=RunStatus.COMPLETED)
@@ -363,6 +393,7 @@ async def a_closed_run_has_an_end(world: World) -> None:
 
 @behaviour
 async def a_run_whose_event_numbers_are_used_up_is_refused(world: World) -> None:
+    """The next number would be the first of another run."""
     desk = await world.desk()
     run_no = await desk.start()
     [refusal] = (await desk.submit(await desk.move(run_no, new_seq=EVENTS_MAX + 1))).refused
@@ -373,6 +404,7 @@ async def a_run_whose_event_numbers_are_used_up_is_refused(world: World) -> None
 
 @behaviour
 async def a_step_number_that_does_not_fit_is_refused(world: World) -> None:
+    """It shares a key with the run number: too large, it would name another run."""
     desk = await world.desk()
     run_no = await desk.start()
     committed = await desk.submit(await desk.move(run_no, steps=[step(run_no, EVENTS_MAX + 1)]))

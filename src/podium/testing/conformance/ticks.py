@@ -22,6 +22,7 @@ BEHAVIOURS = behaviour = Behaviours()
 
 @behaviour
 async def a_new_run_has_the_row_it_was_created_with(world: World) -> None:
+    """Every field, for each of them is read by somebody."""
     desk = await world.desk()
     write = await desk.creation(
         priority=25,
@@ -45,6 +46,7 @@ async def a_new_run_has_the_row_it_was_created_with(world: World) -> None:
 
 @behaviour
 async def a_tick_appends_its_events(world: World) -> None:
+    """Nothing that was written is changed: the journal is the run."""
     desk = await world.desk()
     run_no = await desk.start()
     await desk.advance(run_no, new_seq=4, body=b"three events")
@@ -56,6 +58,7 @@ async def a_tick_appends_its_events(world: World) -> None:
 
 @behaviour
 async def a_tick_without_a_row_changes_only_sequence_and_time(world: World) -> None:
+    """That is the ordinary step: the cheaper it is, the faster is everything."""
     desk = await world.desk()
     run_no = await desk.start(reason="r", wake_us=77)
     before = await desk.changed_row(run_no, last_seq=2, updated_us=99)
@@ -65,6 +68,7 @@ async def a_tick_without_a_row_changes_only_sequence_and_time(world: World) -> N
 
 @behaviour
 async def a_tick_with_a_row_replaces_what_may_change(world: World) -> None:
+    """The row is a summary of the journal, and follows it in the same commit."""
     desk = await world.desk()
     run_no = await desk.start()
     changed = await desk.changed_row(
@@ -91,6 +95,7 @@ async def a_tick_with_a_row_replaces_what_may_change(world: World) -> None:
 
 @behaviour
 async def what_a_run_was_started_with_never_changes(world: World) -> None:
+    """Input, key and version are what the run is, not where it stands."""
     desk = await world.desk()
     run_no = await desk.start(input=b"first", labels={"a": "b"})
     changed = await desk.changed_row(run_no, input=b"second", labels={}, workflow="other")
@@ -101,6 +106,7 @@ async def what_a_run_was_started_with_never_changes(world: World) -> None:
 
 @behaviour
 async def a_row_cannot_move_the_home_by_itself(world: World) -> None:
+    """Homes change by adoption, release and death only: those grow the epoch."""
     desk = await world.desk()
     run_no = await desk.start()
     await desk.advance(run_no, row=await desk.changed_row(run_no, home=99, home_epoch=99))
@@ -110,6 +116,7 @@ async def a_row_cannot_move_the_home_by_itself(world: World) -> None:
 
 @behaviour
 async def one_tick_carries_many_runs(world: World) -> None:
+    """Group commit: hundreds of runs share one flush."""
     desk = await world.desk()
     creations = [await desk.creation() for _ in range(5)]
     await desk.commit(*creations)
@@ -120,6 +127,7 @@ async def one_tick_carries_many_runs(world: World) -> None:
 
 @behaviour
 async def one_tick_is_one_commit(world: World) -> None:
+    """Two would cost a second flush, and could be torn apart by a crash."""
     desk = await world.desk()
     creations = [await desk.creation() for _ in range(5)]
     before = desk.store.stats.commits
@@ -129,6 +137,7 @@ async def one_tick_is_one_commit(world: World) -> None:
 
 @behaviour
 async def a_tick_reads_nothing(world: World) -> None:
+    """A read on this path would cost every step of every run."""
     desk = await world.desk()
     run_no = await desk.start()
     move = await desk.move(run_no, steps=[step(run_no, 1)])
@@ -139,12 +148,14 @@ async def a_tick_reads_nothing(world: World) -> None:
 
 @behaviour
 async def an_empty_tick_commits(world: World) -> None:
+    """Nothing to write is an answer, too."""
     desk = await world.desk()
     await desk.commit()
 
 
 @behaviour
 async def a_tick_may_bring_no_event(world: World) -> None:
+    """A release or a consumed message changes no state."""
     desk = await world.desk()
     run_no = await desk.start()
     await desk.advance(run_no, new_seq=1, body=b"", outcomes=[outcome(run_no, "m")])
@@ -154,6 +165,7 @@ async def a_tick_may_bring_no_event(world: World) -> None:
 
 @behaviour
 async def the_answer_comes_once_on_the_thread_of_the_loop(world: World) -> None:
+    """Actors are not locked: their memory belongs to that thread."""
     desk = await world.desk()
     answers: list[tuple[Committed | BaseException, int]] = []
     batch = Batch(node_id=desk.node.node_id, node_epoch=1, writes=[await desk.creation()])
@@ -167,6 +179,7 @@ async def the_answer_comes_once_on_the_thread_of_the_loop(world: World) -> None:
 
 @behaviour
 async def a_step_is_replaced_by_its_number(world: World) -> None:
+    """A step has one row, however often it changes."""
     desk = await world.desk()
     run_no = await desk.start()
     await desk.advance(run_no, steps=[step(run_no, 1), step(run_no, 2)])
@@ -179,6 +192,7 @@ async def a_step_is_replaced_by_its_number(world: World) -> None:
 
 @behaviour
 async def an_approval_is_written_and_decided_by_ticks(world: World) -> None:
+    """The question and its answer are durable with the state that goes with them."""
     desk = await world.desk()
     run_no = await desk.start()
     await desk.advance(run_no, approvals=[approval(run_no, 2, expires_us=50)])
@@ -192,6 +206,7 @@ async def an_approval_is_written_and_decided_by_ticks(world: World) -> None:
 
 @behaviour
 async def a_decision_keeps_what_was_asked(world: World) -> None:
+    """Whoever audits it must see what the person saw."""
     desk = await world.desk()
     run_no = await desk.start()
     asked = approval(run_no, 2, prompt="Pay?", payload=b"100", expires_us=50, generation=3)
@@ -207,6 +222,7 @@ async def a_decision_keeps_what_was_asked(world: World) -> None:
 
 @behaviour
 async def a_decision_about_nothing_changes_nothing(world: World) -> None:
+    """The row may have been pruned; the journal has the decision all the same."""
     desk = await world.desk()
     run_no = await desk.start()
     decision = ApprovalDecision(approval_no=run_no << 24 | 9, status=1, decided_us=9)
@@ -216,6 +232,7 @@ async def a_decision_about_nothing_changes_nothing(world: World) -> None:
 
 @behaviour
 async def parked_work_is_written_and_cleared_by_ticks(world: World) -> None:
+    """It is listed exactly while somebody has to look at it."""
     desk = await world.desk()
     run_no = await desk.start()
     parked = DeadLetterRow(run_no=run_no, step_no=1, path="a", reason="poison", created_us=4)
@@ -230,6 +247,7 @@ async def parked_work_is_written_and_cleared_by_ticks(world: World) -> None:
 
 @behaviour
 async def a_snapshot_replaces_the_older_one_and_shortens_the_tail(world: World) -> None:
+    """Coming home costs what happened since, not a whole history."""
     desk = await world.desk()
     run_no = await desk.start()
     await desk.advance(run_no, snapshot=b"old")
@@ -242,6 +260,7 @@ async def a_snapshot_replaces_the_older_one_and_shortens_the_tail(world: World) 
 
 @behaviour
 async def a_release_gives_up_the_home(world: World) -> None:
+    """And grows the epoch: the old home has no say from here on."""
     desk = await world.desk()
     run_no = await desk.start()
     await desk.advance(run_no, release=True)
@@ -251,6 +270,7 @@ async def a_release_gives_up_the_home(world: World) -> None:
 
 @behaviour
 async def a_run_may_be_created_without_a_home(world: World) -> None:
+    """A deferred start is taken by whoever has room."""
     desk = await world.desk()
     released = await desk.start(release=True)
     homeless = await desk.start(home=None)
@@ -260,6 +280,7 @@ async def a_run_may_be_created_without_a_home(world: World) -> None:
 
 @behaviour
 async def a_tick_sends_messages_to_other_runs(world: World) -> None:
+    """With the commit that decided them: neither may exist without the other."""
     desk = await world.desk()
     sender, receiver = await desk.start(), await desk.start()
     await desk.advance(sender, posts=[message(receiver, "hello")])
@@ -268,6 +289,7 @@ async def a_tick_sends_messages_to_other_runs(world: World) -> None:
 
 @behaviour
 async def everything_survives_closing(world: World) -> None:
+    """What was answered is on the disk."""
     desk = await world.desk()
     run_no = await desk.start()
     await desk.advance(run_no, steps=[step(run_no, 1)], posts=[message(run_no, "m")])
@@ -280,6 +302,7 @@ async def everything_survives_closing(world: World) -> None:
 
 @behaviour
 async def closing_twice_is_closing_once(world: World) -> None:
+    """Clean-up code runs twice now and then."""
     desk = await world.desk()
     await desk.store.close()
     await desk.store.close()

@@ -90,6 +90,7 @@ class _Interpreter:
         self._life = life
 
     async def block(self, ops: Json, branch: str) -> list[Json]:
+        """Do `ops` in order and return what each gave; None where every life may see another."""
         results = []
         for at, op in enumerate(ops):
             label = f"{branch}/{at}"

@@ -114,6 +114,7 @@ class _Programs:
         self.signals: list[tuple[str, int]] = []
 
     def block(self, size: int, *, depth: int) -> list[Json]:
+        """Return `size` random operations; from the second level on, none that branches out."""
         return [self._op(depth) for _ in range(size)]
 
     def _op(self, depth: int) -> Json:
