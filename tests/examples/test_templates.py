@@ -16,7 +16,7 @@ def test_templates_are_the_examples(examples):
 def test_a_template_is_copied_without_what_runs_leave_behind(examples):
     files = template_files("review")
     names = {file.as_posix() for file in files}
-    assert {"workflow.yaml", "review/plan.py", "fixtures/planted.json"} <= names
+    assert {"workflow.yaml", "review/plan.py", "agents/risky.md", "fixtures/planted.json"} <= names
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
 

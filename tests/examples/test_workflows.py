@@ -8,12 +8,18 @@ import pytest
 
 import podium
 from podium.app import expressions
+from podium.authoring.agents import files_beside
 from podium.authoring.documents import load_workflow
 
 
 def loaded(examples, name):
     source = examples / name / "workflow.yaml"
-    return load_workflow(source.read_text(), source=str(source), expressions=expressions()).workflow
+    return load_workflow(
+        source.read_text(),
+        source=str(source),
+        expressions=expressions(),
+        read_file=files_beside(source.parent),
+    ).workflow
 
 
 async def asked(run):

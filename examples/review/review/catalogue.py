@@ -6,7 +6,7 @@ __all__ = ["RULES", "Rule"]
 
 
 class Rule(NamedTuple):
-    """One rule. The id's letter names its reviewer: P parsing, R risk, C complexity, D docs."""
+    """One rule. Its letter names its kind: P parsing, R risk, C complexity, D docs, M model."""
 
     id: str
     severity: str
@@ -204,6 +204,13 @@ _ALL: Final = (
         "function without docstring",
         "What it promises must be guessed from the code.",
         "Say in one sentence what it does and what callers may rely on.",
+    ),
+    Rule(
+        "M001",
+        "medium",
+        "seen by a model",
+        "No rule of this review covers it: read the line and judge.",
+        "See the finding.",
     ),
 )
 

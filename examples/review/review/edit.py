@@ -1,7 +1,8 @@
 """The editor: merges what the verifier let through, ranks it, and drafts the report.
 
-The draft is a function of plan and verdicts alone: no clock, no chance, so the hash that a person
-approves is the hash of whatever a repeated step would write.
+The draft is a function of its arguments alone: no clock, no chance, so the hash that a person
+approves is the hash of whatever a repeated step would write. A model adds an overview in words;
+which findings there are, and in which order, it does not decide.
 """
 
 import json
@@ -12,13 +13,16 @@ from typing import Any, Final, TypedDict
 
 from .catalogue import RULES
 from .drafts import Draft, digest, save
-from .findings import MODE, SEVERITIES, Finding, Plan, Rejected, Skipped, Verdict
-from .markdown import render
+from .findings import SEVERITIES, Answer, Finding, Plan, Rejected, Skipped, Verdict
+from .markdown import render, visible
+from .settle import combined, nano
 
-__all__ = ["Summary", "build", "edit"]
+__all__ = ["Summary", "build", "edit", "no_overview", "rank"]
 
 REJECTED_MAX: Final = 200
 TOP: Final = 5
+EDITOR_TOP: Final = 20
+OVERVIEW_CHARS_MAX: Final = 1000
 
 
 class Summary(TypedDict):
@@ -32,16 +36,28 @@ class Summary(TypedDict):
     not_reviewed: int
     by_severity: dict[str, int]
     top: list[str]
+    tokens: int
     cost_usd: float
 
 
-def edit(plan: Plan, verdicts: Sequence[Verdict | None]) -> Draft:
+def rank(plan: Plan, verdicts: Sequence[Verdict | None]) -> Summary:
+    """Return what an editor is told of the review: its figures and its first findings."""
+    report = build(plan, [verdict for verdict in verdicts if verdict])
+    return summary(report, top=EDITOR_TOP)
+
+
+def no_overview(review: Summary) -> dict[str, str]:
+    """Return no overview: rules have nothing to say in words of their own."""
+    return {"overview": ""}
+
+
+def edit(plan: Plan, verdicts: Sequence[Verdict | None], editor: Answer | None = None) -> Draft:
     """Draft `report.md` and `report.json` and return where they are, with their hash.
 
     Safe to repeat: the same input gives the same bytes in the same place. A file without a
     verdict, because its steps failed, is listed as not reviewed.
     """
-    report = build(plan, [verdict for verdict in verdicts if verdict])
+    report = build(plan, [verdict for verdict in verdicts if verdict], editor)
     markdown = render(report).encode()
     # The hash of report.json covers both files, because the one holds the hash of the other.
     report["report_md_sha256"] = digest(markdown)
@@ -49,7 +65,7 @@ def edit(plan: Plan, verdicts: Sequence[Verdict | None]) -> Draft:
     return save(plan["output_dir"], markdown=markdown, document=document, summary=summary(report))
 
 
-def build(plan: Plan, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def build(plan: Plan, verdicts: Sequence[Verdict], editor: Answer | None = None) -> dict[str, Any]:
     """Return the report as a JSON document."""
     findings = _ranked(_merged(chain.from_iterable(verdict["findings"] for verdict in verdicts)))
     rejected = sorted(
@@ -60,8 +76,7 @@ def build(plan: Plan, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     by_rule = Counter(finding["rule"] for finding in findings)
     by_severity = Counter(finding["severity"] for finding in findings)
     return {
-        "mode": MODE,
-        "cost_usd": 0.0,
+        **_spent(verdicts, editor),
         "path": plan["path"],
         "python": plan["python"],
         "files": sum(not verdict["changed"] for verdict in verdicts),
@@ -79,9 +94,32 @@ def build(plan: Plan, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     }
 
 
-def summary(report: dict[str, Any]) -> Summary:
+def _spent(verdicts: Sequence[Verdict], editor: Answer | None) -> dict[str, Any]:
+    """Return who reviewed, and what it took; each file by itself where a model had a part."""
+    mode = combined(verdict["mode"] for verdict in verdicts)
+    words = editor["result"]["overview"] if editor and editor["mode"] == "model" else ""
+    cost_nano = sum(verdict["cost_nano"] for verdict in verdicts) + (nano(editor) if editor else 0)
+    listed = sorted(verdicts, key=lambda each: each["file"]) if mode != "rules" else []
+    return {
+        "mode": mode,
+        "cost_usd": cost_nano / 1e9,
+        "tokens": sum(each["tokens"] for each in verdicts) + (editor["tokens"] if editor else 0),
+        "overview": words[:OVERVIEW_CHARS_MAX],
+        "modes": [
+            {
+                "path": each["file"],
+                "mode": each["mode"],
+                "tokens": each["tokens"],
+                "cost_usd": each["cost_nano"] / 1e9,
+            }
+            for each in listed
+        ],
+    }
+
+
+def summary(report: dict[str, Any], *, top: int = TOP) -> Summary:
     """Return the figures of a report and its first findings."""
-    first = report["findings"][:TOP]
+    first = report["findings"][:top]
     return Summary(
         mode=report["mode"],
         path=report["path"],
@@ -90,7 +128,11 @@ def summary(report: dict[str, Any]) -> Summary:
         rejected=report["rejected_count"],
         not_reviewed=report["not_reviewed_count"],
         by_severity=report["by_severity"],
-        top=[f"{f['severity']} {f['file']}:{f['line']} {f['rule']} {f['message']}" for f in first],
+        top=[
+            f"{f['severity']} {f['file']}:{f['line']} {f['rule']} {visible(f['message'])}"
+            for f in first
+        ],
+        tokens=report["tokens"],
         cost_usd=report["cost_usd"],
     )
 

@@ -3,15 +3,18 @@
 They are plain dictionaries because a journal, a person and another program must all read them.
 """
 
-from typing import Final, NamedTuple, TypedDict
+from typing import Any, Final, NamedTuple, TypedDict
 
 __all__ = [
     "MODE",
     "QUOTE_CHARS_MAX",
     "SEVERITIES",
+    "Answer",
     "FileEntry",
     "Finding",
     "Hit",
+    "Objection",
+    "Objections",
     "Plan",
     "Rejected",
     "Review",
@@ -77,6 +80,32 @@ class Review(TypedDict):
     omitted: int
 
 
+class Answer(TypedDict):
+    """What an agent came to; `reason` says why its `mode` is not "model"."""
+
+    mode: str
+    result: Any
+    reason: str
+    turns: int
+    calls: int
+    tokens: int
+    cost_usd: float
+
+
+class Objection(TypedDict):
+    """A finding, by rule and line, that does not hold."""
+
+    rule: str
+    line: int
+    reason: str
+
+
+class Objections(TypedDict):
+    """What the verifier says about the findings of one file."""
+
+    rejected: list[Objection]
+
+
 class Rejected(TypedDict):
     """A claim that did not survive verification; only text, whatever the reviewer sent."""
 
@@ -88,13 +117,19 @@ class Rejected(TypedDict):
 
 
 class Verdict(TypedDict):
-    """The verified result of one file; `changed` says why nothing about it could be verified."""
+    """The verified result of one file; `changed` says why nothing about it could be verified.
+
+    `mode` says who reviewed it: "model", "rules", "rules (budget)", or "model and rules (…)".
+    """
 
     file: str
     findings: list[Finding]
     rejected: list[Rejected]
     omitted: int
     changed: str
+    mode: str
+    tokens: int
+    cost_nano: int
 
 
 class Hit(NamedTuple):

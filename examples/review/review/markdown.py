@@ -14,12 +14,14 @@ from typing import Any, Final
 
 from .findings import SEVERITIES
 
-__all__ = ["code", "plain", "render"]
+__all__ = ["code", "money", "plain", "render", "visible"]
 
 FINDINGS_MAX: Final = 200
 LISTED_MAX: Final = 50
 _QUOTE_CHARS_MAX: Final = 160
 _PUNCTUATION: Final = re.compile(r"([\\`*_\[\]<>#!|~&])")
+# What readers of Markdown make a link of without being asked.
+_LINK: Final = re.compile(r"(?=://)|(?<=www)(?=\.)", re.IGNORECASE)
 
 Report = dict[str, Any]
 
@@ -40,7 +42,7 @@ def _escaped(char: str) -> str:
 
 def plain(text: str) -> str:
     """Return text that Markdown shows as it is, on one line."""
-    return _PUNCTUATION.sub(r"\\\1", visible(text))
+    return _LINK.sub(r"\\", _PUNCTUATION.sub(r"\\\1", visible(text)))
 
 
 def code(text: str) -> str:
@@ -54,9 +56,18 @@ def code(text: str) -> str:
     return f"{fence}{pad}{shown}{pad}{fence}"
 
 
+def money(report: Report) -> str:
+    """Return what a review cost, for people."""
+    cost = report["cost_usd"]
+    if not report["tokens"]:
+        return f"${cost:.2f}"
+    return f"${cost:.4f} ({report['tokens']:,} tokens)"
+
+
 def render(report: Report) -> str:
     """Return the report as text; equal documents give equal text."""
-    parts = [_head(report), _totals(report), _findings(report), _rules(report)]
+    parts = [_head(report), _overview(report), _totals(report), _findings(report), _rules(report)]
+    parts.append(_modes(report))
     parts += [_rejected(report), _not_reviewed(report), _reproduce(report)]
     return "\n".join(line for part in parts for line in part) + "\n"
 
@@ -64,13 +75,23 @@ def render(report: Report) -> str:
 def _head(report: Report) -> Iterator[str]:
     yield f"# Review of {code(report['path'])}"
     yield ""
-    yield f"- Mode: {report['mode']}, Python {report['python']}, cost ${report['cost_usd']:.2f}"
+    yield f"- Mode: {report['mode']}, Python {report['python']}, cost {money(report)}"
     yield f"- Files reviewed: {report['files']:,} of {report['files_found']:,} found"
     yield f"- Findings: {len(report['findings']):,}"
     yield f"- Findings rejected by the verifier: {report['rejected_count']:,}"
     if report["findings_omitted"]:
         yield f"- Findings beyond the limit for one file: {report['findings_omitted']:,}"
     yield ""
+
+
+def _overview(report: Report) -> Iterator[str]:
+    if report["overview"]:
+        yield "## Overview"
+        yield ""
+        # On one line, behind words of ours: it cannot begin a list, a heading or a table.
+        text = plain(" ".join(report["overview"].split()))
+        yield f"> Written by a model, verified by nobody: {text}"
+        yield ""
 
 
 def _totals(report: Report) -> Iterator[str]:
@@ -123,6 +144,25 @@ def _rules(report: Report) -> Iterator[str]:
         known = report["rules"].get(rule, {"title": "", "why": ""})
         yield f"| {rule} | {count:,} | {plain(known['title'])} | {plain(known['why'])} |"
     yield ""
+
+
+def _modes(report: Report) -> Iterator[str]:
+    if not report["modes"]:
+        return
+    yield "## Who reviewed"
+    yield ""
+    yield "| file | mode | tokens | cost |"
+    yield "|---|---|---:|---:|"
+    # What a model did not review whole is what a reader wants to know first.
+    listed = sorted(report["modes"], key=lambda each: each["mode"] == "model")
+    for each in listed[:FINDINGS_MAX]:
+        cost = f"${each['cost_usd']:.4f}"
+        path = code(each["path"]).replace("|", "\\|")
+        yield f"| {path} | mode: {each['mode']} | {each['tokens']:,} | {cost} |"
+    yield ""
+    if len(listed) > FINDINGS_MAX:
+        yield f"{len(listed) - FINDINGS_MAX:,} more files are in report.json."
+        yield ""
 
 
 def _rejected(report: Report) -> Iterator[str]:

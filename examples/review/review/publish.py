@@ -6,6 +6,7 @@ from typing import Any, TypedDict
 
 from .drafts import NAMES, Draft, digest, discard, take, write_whole
 from .edit import Summary
+from .markdown import money
 
 __all__ = ["Published", "publish"]
 
@@ -23,6 +24,7 @@ class Published(TypedDict):
     report_md: str
     report_json: str
     report_sha256: str
+    tokens: int
     cost_usd: float
     next: list[str]
 
@@ -48,8 +50,9 @@ def publish(draft: Draft, run_id: str = "RUN") -> Published:
         report_md=str(folder / NAMES[0]),
         report_json=str(folder / NAMES[1]),
         report_sha256=draft["report_sha256"],
+        tokens=summary["tokens"],
         cost_usd=summary["cost_usd"],
-        next=_next_steps(run_id),
+        next=[*_next_steps(run_id), _what_it_cost(summary, run_id)],
     )
 
 
@@ -79,3 +82,10 @@ def _next_steps(run_id: str) -> list[str]:
         f"change it: edit {workflow}, then podium runs rerun {run_id} --from edit",
         f"elsewhere: {command} -i path=DIR",
     ]
+
+
+def _what_it_cost(summary: Summary, run_id: str) -> str:
+    what = f"(mode: {summary['mode']}, {money({**summary})})"
+    if summary["mode"] == "rules":
+        return f"with a model: declare one under llm: in podium.yaml {what}"
+    return f"what it cost: podium runs show {run_id} {what}"

@@ -1,15 +1,27 @@
-"""The verifier: a finding counts only if its quoted line is at its place in the planned file.
+"""The check: a finding counts only if its quoted line is at its place in the planned file.
 
-It trusts no reviewer, whether rules or a model: it reads the file again and compares.
+It trusts nobody, whether rules or a model: it reads the file again and compares.
 """
 
 import re
 from typing import Any, Final, cast
 
-from .findings import SEVERITIES, FileEntry, Finding, Rejected, Review, Verdict, position
+from .catalogue import RULES
+from .findings import (
+    MODE,
+    SEVERITIES,
+    FileEntry,
+    Finding,
+    Objection,
+    Objections,
+    Rejected,
+    Review,
+    Verdict,
+    position,
+)
 from .source import Source, Unreadable, read
 
-__all__ = ["verify"]
+__all__ = ["objections", "rejection", "verify"]
 
 REJECTED_MAX: Final = 50
 _TEXT_CHARS_MAX: Final = 500
@@ -29,7 +41,7 @@ def verify(file: FileEntry, reviews: list[Review]) -> Verdict:
     for finding in (each for review in reviews for each in review["findings"]):
         reason = changed or _objection(source, finding)
         if reason:
-            rejected.append(_rejection(finding, reason))
+            rejected.append(rejection(finding, reason))
         else:
             accepted.append(finding)
     omitted = sum(review["omitted"] for review in reviews)
@@ -39,6 +51,19 @@ def verify(file: FileEntry, reviews: list[Review]) -> Verdict:
         rejected=rejected[:REJECTED_MAX],
         omitted=omitted + max(len(rejected) - REJECTED_MAX, 0),
         changed=changed,
+        mode=MODE,
+        tokens=0,
+        cost_nano=0,
+    )
+
+
+def objections(file: FileEntry, reviews: list[Review]) -> Objections:
+    """Return the findings that do not hold; what stands in for a verifying model."""
+    return Objections(
+        rejected=[
+            Objection(rule=each["rule"], line=each["line"], reason=each["reason"])
+            for each in verify(file, reviews)["rejected"]
+        ]
     )
 
 
@@ -60,6 +85,8 @@ def _objection(source: Source | None, finding: object) -> str:
     claim = cast(Finding, finding)
     if claim["file"] != source.path:
         return "names another file than the one under review"
+    if claim["rule"] not in RULES:
+        return "names a rule that does not exist"
     return _misquote(source, claim)
 
 
@@ -87,7 +114,7 @@ def _is_well_formed(finding: object) -> bool:
     return fields["severity"] in SEVERITIES and _RULE.match(fields["rule"]) is not None
 
 
-def _rejection(finding: object, reason: str) -> Rejected:
+def rejection(finding: object, reason: str) -> Rejected:
     """Keep of a rejected finding only what is needed to recognise it."""
     fields: dict[str, Any] = {"message": repr(finding)}
     if isinstance(finding, dict):
