@@ -6,18 +6,26 @@ import json
 import pytest
 
 from podium.bench import main
+from podium.bench.agents import measure_agents, measure_spread_agents
+from podium.bench.caps import measure_cap
+from podium.bench.command import START, WORKLOADS
 from podium.bench.crash import ledger_facts
+from podium.bench.gateway import measure_gateway
 from podium.bench.machine import describe_machine, probe
 from podium.bench.measure import Sample, percentile
-from podium.bench.peers import prepare
-from podium.bench.report import Row
+from podium.bench.model_server import answer
+from podium.bench.peers import Peer, prepare
+from podium.bench.report import Report, Row, as_text
 from podium.bench.startup import distributions_of
 from podium.bench.targets import TARGETS, verdicts
 from podium.bench.waiting import measure_waiting
 from podium.bench.workloads import Sizes, measure_fan_out
 from podium.errors import RequestError
 
-TINY = Sizes(steps=20, runs=10, items=50, waiting=10, wakes=5, in_flight=10, starts=5)
+TINY = Sizes(
+    steps=20, runs=10, items=50, waiting=10, wakes=5, in_flight=10, starts=5,
+    calls=20, agents=5, turn_ms=50, payers=5,
+)  # fmt: skip
 
 
 def test_the_bench_prints_one_json_document_with_every_round(tmp_path, capsys):
@@ -65,6 +73,61 @@ def test_a_map_reports_how_much_of_it_was_in_memory(tmp_path):
     assert sample.rate > 0
 
 
+def test_a_call_of_a_model_is_measured_alone_and_through_the_gateway(tmp_path):
+    sample = asyncio.run(measure_gateway(tmp_path, TINY))
+    assert sample.rate > 0
+    assert sample.facts["wire_p50_ms"] > 0
+    assert sample.facts["overhead_p50_ms"] > sample.facts["overhead_free_p50_ms"] > 0
+    assert sample.rows > 0, "the calls were paid out of a budget on the disk"
+
+
+def test_agents_take_their_turns_and_all_of_them_answer(tmp_path):
+    sample = asyncio.run(measure_agents(tmp_path, TINY))
+    assert sample.facts["errors"] == 0
+    assert sample.wall_s >= 3 * 0.05
+    assert sample.facts["over_ideal_percent"] > 0
+    assert sample.facts["rss_peak_mb"] > 0
+
+
+def test_agents_may_also_begin_one_after_the_other(tmp_path):
+    sample = asyncio.run(measure_spread_agents(tmp_path, TINY))
+    assert (sample.workload, sample.facts["errors"]) == ("A1 spread", 0)
+    assert sample.wall_s >= 3 * 0.05 + 0.05 * 4 / 5
+
+
+def test_an_agent_that_fails_is_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr("podium.bench.agents.MODEL", "nobody")
+    assert asyncio.run(measure_agents(tmp_path, TINY)).facts["errors"] == TINY.agents
+
+
+def test_a_cap_is_used_up_and_not_exceeded(tmp_path):
+    facts = asyncio.run(measure_cap(tmp_path, TINY)).facts
+    assert facts["overspend_usd"] == 0
+    assert facts["used_percent"] > 90
+    assert facts["not_in_the_ledger_usd"] == 0
+
+
+def test_the_model_asks_for_a_tool_until_its_last_turn():
+    said = [json.loads(answer(turn, 3).partition(b"\r\n\r\n")[2]) for turn in range(3)]
+    ends = [each["choices"][0]["finish_reason"] for each in said]
+    assert ends == ["tool_calls", "tool_calls", "stop"]
+
+
+def test_a_peer_is_not_asked_for_what_it_has_not(tmp_path):
+    assert Peer("litellm", tmp_path / "no", tmp_path / "no").measure("W1", tmp_path, {}) == []
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [(500, "ok"), (499, "MISS")])
+def test_a_ratio_that_has_to_be_reached_is_told(tmp_path, rate, verdict):
+    samples = [
+        Sample(system=system, workload="G1", what="", wall_s=1, rate=speed)
+        for system, speed in (("podium", rate), ("litellm sdk", 100))
+    ]
+    rows = [Row(workload="G1", system=each.system, rounds=[each]) for each in samples]
+    report = Report(version="", machine=describe_machine(tmp_path), rounds=1, rows=rows)
+    assert as_text(report).endswith(f"x the rate: {verdict} (must be >= 5x)")
+
+
 def test_a_probe_measures_disk_and_processor_and_removes_its_files(tmp_path):
     found = probe(tmp_path)
     assert found.commits_per_s > 0
@@ -104,7 +167,7 @@ def test_a_target_that_is_missed_says_so():
 
 
 def test_every_target_belongs_to_a_workload_that_is_measured():
-    assert set(TARGETS) == {"W1", "W2", "W3", "W3 large", "W4", "W5", "W6", "start"}
+    assert set(TARGETS) == {*WORKLOADS, "W3 large", "A1 spread", START}
 
 
 def test_an_installation_is_counted_with_all_it_needs():

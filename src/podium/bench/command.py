@@ -12,7 +12,10 @@ import msgspec
 
 from podium import __version__
 from podium.app import tune_process
+from podium.bench.agents import measure_agents, measure_spread_agents
+from podium.bench.caps import measure_cap
 from podium.bench.crash import measure_crash
+from podium.bench.gateway import measure_gateway
 from podium.bench.machine import Probe, describe_machine, probe
 from podium.bench.measure import Sample
 from podium.bench.peers import Peer, prepare
@@ -39,11 +42,15 @@ WORKLOADS: Final[dict[str, Measured]] = {
     "W4": measure_waiting,
     "W5": measure_crash,
     "W6": measure_start_latency,
+    "G1": measure_gateway,
+    "A1": measure_agents,
+    "A2": measure_cap,
 }
 START: Final = "start"
 QUICK: Final = Sizes(
-    steps=200, runs=100, items=500, many_items=5_000, waiting=500, wakes=20, in_flight=50, starts=20
-)
+    steps=200, runs=100, items=500, many_items=5_000, waiting=500, wakes=20, in_flight=50,
+    starts=20, calls=100, agents=20, turn_ms=100, payers=20,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,10 +79,10 @@ def _parser() -> argparse.ArgumentParser:
         "docs/reference/benchmarks.md. Everything is on: retries, validation, events, limits.",
     )
     add = parser.add_argument
-    add("workloads", nargs="*", help="W1 … W6, start, or all (default: all)")
+    add("workloads", nargs="*", help="W1 … W6, G1, A1, A2, start, or all (default)")
     add("--rounds", type=int, default=3, help="how often each workload runs (default: 3)")
     add("--json", action="store_true", help="print one JSON document")
-    add("--peers", default="", help="also measure these: dbos,langgraph (from a checkout)")
+    add("--peers", default="", help="also measure dbos,langgraph,litellm (from a checkout)")
     add("--dir", type=Path, help="folder for the stores: choose the disk that matters to you")
     add("--waiting", type=int, default=0, help="how many runs wait in W4 (default: 10000)")
     add("--quick", action="store_true", help="small sizes, to see that it works")
@@ -120,6 +127,8 @@ class _Bench:
         self._measure(name, WORKLOADS[name])
         if name == "W3" and number == 0:
             self._measure("W3 large", measure_large_fan_out)
+        if name == "A1":
+            self._measure("A1 spread", measure_spread_agents)
         for peer in self._peers:
             print(f"{name} {peer.name} …", file=sys.stderr)
             for sample in peer.measure(name, self._folder, msgspec.to_builtins(self._sizes)):

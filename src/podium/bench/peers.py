@@ -1,4 +1,4 @@
-"""The same workloads on other engines, each in an environment of its own, in the same run.
+"""The same workloads on others, each in an environment of its own, in the same run.
 
 The scripts live in benchmarks/peers of the repository, because they import what podium never
 will. Each prints one JSON object for each workload it can do.
@@ -22,19 +22,26 @@ from podium.errors import RequestError, did_you_mean
 __all__ = ["PEERS", "Peer", "prepare"]
 
 SCRIPTS: Final = Path(__file__).resolve().parents[3] / "benchmarks" / "peers"
-PEERS: Final = ("dbos", "langgraph")
+PEERS: Final = {
+    "dbos": ("W1", "W2", "W3", "W4", "W5", "W6"),
+    "langgraph": ("W1", "W2", "W3", "W4", "W5"),
+    "litellm": ("G1",),
+}
+"""What each of them can do."""
 PATIENCE_S: Final = 900
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """Another engine, installed and ready to be measured."""
+    """Another engine or gateway, installed and ready to be measured."""
 
     name: str
     python: Path
     script: Path
 
     def measure(self, workload: str, folder: Path, sizes: dict[str, int]) -> list[Sample]:
-        """Run one workload in a process of its own; none if the engine has no such thing."""
+        """Run one workload in a process of its own; none if the peer has no such thing."""
+        if workload not in PEERS[self.name]:
+            return []
         place = Path(tempfile.mkdtemp(dir=folder, prefix=f"{self.name}-"))
         command = [str(self.python), str(self.script), workload, str(place), json.dumps(sizes)]
         answer = subprocess.run(  # noqa: S603 - a script of this repository
@@ -53,7 +60,7 @@ def prepare(name: str) -> Peer:
     """
     if name not in PEERS:
         raise RequestError(
-            f"There is no peer {name!r}.", fix=did_you_mean(name, PEERS), code="PDM-R071"
+            f"There is no peer {name!r}.", fix=did_you_mean(name, list(PEERS)), code="PDM-R071"
         )
     script = SCRIPTS / f"{name}_peer.py"
     wanted = SCRIPTS / f"{name}.txt"

@@ -8,7 +8,7 @@ import msgspec
 
 from podium.bench.machine import Machine, Probe
 from podium.bench.measure import Sample
-from podium.bench.targets import verdicts
+from podium.bench.targets import RATIOS, verdicts
 
 __all__ = ["Report", "Row", "as_json", "as_text"]
 
@@ -167,7 +167,16 @@ def _ratios(report: Report) -> Iterable[str]:
             each for each in report.rows if (each.workload, each.system) == (row.workload, "podium")
         ]
         if ours:
-            yield f"{row.workload:<9} {row.system:<20} {_ratio(ours[0].best, row.best)}"
+            told = _ratio(ours[0].best, row.best) + _verdict(ours[0].best, row.best)
+            yield f"{row.workload:<9} {row.system:<20} {told}"
+
+
+def _verdict(ours: Sample, theirs: Sample) -> str:
+    """Return whether we are as many times faster as we have to be, where that is said."""
+    limit = RATIOS.get((theirs.workload, theirs.system))
+    if limit is None or ours.rate is None or not theirs.rate:
+        return ""
+    return f": {'ok' if ours.rate >= limit * theirs.rate else 'MISS'} (must be >= {limit:g}x)"
 
 
 def _ratio(ours: Sample, theirs: Sample) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 from podium.bench.measure import Sample
 
-__all__ = ["TARGETS", "Target", "verdicts"]
+__all__ = ["RATIOS", "TARGETS", "Target", "verdicts"]
 
 Target = tuple[str, str, Callable[[Sample], float | None], float]
 """What is looked at, `>=` or `<=`, how it is read from a sample, and the limit."""
@@ -26,6 +26,12 @@ def _p50(sample: Sample) -> float | None:
 def _p99(sample: Sample) -> float | None:
     return None if sample.latency is None else sample.latency.p99_ms
 
+
+AGENTS: Final[tuple[Target, ...]] = (
+    ("over ideal %", "<=", _fact("over_ideal_percent"), 10),
+    ("RSS MB", "<=", _fact("rss_peak_mb"), 400),
+    ("errors", "<=", _fact("errors"), 0),
+)
 
 TARGETS: Final[dict[str, tuple[Target, ...]]] = {
     "W1": (
@@ -53,6 +59,14 @@ TARGETS: Final[dict[str, tuple[Target, ...]]] = {
         ("repeats/run", "<=", _fact("repeated_max_per_run"), 1),
     ),
     "W6": (("p50 ms", "<=", _p50, 1.0), ("p99 ms", "<=", _p99, 5.0)),
+    "G1": (("overhead p99 ms", "<=", _fact("overhead_p99_ms"), 5.0),),
+    "A1": AGENTS,
+    "A1 spread": AGENTS,
+    "A2": (
+        ("overspend $", "<=", _fact("overspend_usd"), 0),
+        ("used %", ">=", _fact("used_percent"), 95),
+        ("not in the ledger $", "<=", _fact("not_in_the_ledger_usd"), 0),
+    ),
     "start": (
         ("cold run ms", "<=", _fact("cold_run_ms"), 500),
         ("import ms", "<=", _fact("import_podium_ms"), 150),
@@ -62,6 +76,12 @@ TARGETS: Final[dict[str, tuple[Target, ...]]] = {
         ("distributions", "<=", _fact("distributions"), 30),
     ),
 }
+
+RATIOS: Final[dict[tuple[str, str], float]] = {
+    ("G1", "litellm sdk"): 5,
+    ("G1", "litellm router"): 5,
+}
+"""How many times the rate of a peer podium has to reach, where it has to."""
 
 
 def verdicts(sample: Sample) -> list[tuple[str, float, str, float, bool]]:

@@ -20,6 +20,7 @@ from podium.bench.bodies import (
     started,
 )
 from podium.bench.measure import Meter, Sample, rss_mb
+from podium.settings import Settings
 
 __all__ = [
     "Measured",
@@ -46,16 +47,22 @@ class Sizes(msgspec.Struct, kw_only=True, frozen=True):
     wakes: int = 200
     in_flight: int = 500
     starts: int = 200
+    calls: int = 1000
+    agents: int = 1000
+    turn_ms: int = 2000
+    payers: int = 100
 
 
 Measured = Callable[[Path, Sizes], Coroutine[Any, Any, Sample]]
 
 
 @asynccontextmanager
-async def fresh_app(folder: Path, name: str) -> AsyncGenerator[App]:
+async def fresh_app(
+    folder: Path, name: str, *, settings: Settings | None = None
+) -> AsyncGenerator[App]:
     """Open an app on a new store, warmed up by one small run of each part."""
     path = folder / name / "podium.db"
-    async with connect(f"sqlite:///{path}") as app:
+    async with connect(f"sqlite:///{path}", settings=settings) as app:
         await (await app.start(five_steps, input=0)).result()
         NOTES.step_s.clear()
         NOTES.started_s.clear()

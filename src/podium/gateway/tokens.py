@@ -169,6 +169,7 @@ class TokenCounter:
         self._lessons: dict[str, _Lesson] = {}
         self._remembered: dict[tuple[str, int, int], float] = {}
         self._handed_out: dict[tuple[str, int], float] = {}
+        self._last: tuple[ModelRequest | None, float] = (None, 0.0)
 
     def count(self, request: ModelRequest) -> int:
         """Return how many tokens the model is expected to read."""
@@ -212,6 +213,13 @@ class TokenCounter:
         return lesson
 
     def _raw(self, request: ModelRequest) -> float:
+        known, total = self._last  # asked for its bound right after its count
+        if known is not request:
+            total = self._summed(request)
+            self._last = (request, total)
+        return total
+
+    def _summed(self, request: ModelRequest) -> float:
         model = request.model
         total = sum(self._message(message, model) for message in request.messages)
         total += sum(CALL_TOKENS + self._text(_tool(tool), model) for tool in request.tools)
