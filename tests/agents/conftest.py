@@ -10,7 +10,7 @@ from podium.agents import loop
 for folder in (Path(__file__).parent, Path(__file__).parents[1] / "runtime"):
     sys.path.append(str(folder))
 
-import scripted  # noqa: E402 - found beside this file
+import scripted_agents as scripted  # noqa: E402 - found beside this file
 
 assert loop.drive.name == "podium.agent", "a workflow is known once its module is imported"
 

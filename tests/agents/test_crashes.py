@@ -4,8 +4,8 @@ import asyncio
 from collections import Counter
 
 import pytest
-import scripted
-from scripted import ScriptedGateway, done, gates, keys, staff
+import scripted_agents as scripted
+from scripted_agents import ScriptedGateway, done, gates, keys, staff
 from test_loop import risk
 from test_people_and_taint import until_asked
 from waiting import moment

@@ -8,7 +8,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from scripted import ScriptedGateway, done, staff
+from scripted_agents import ScriptedGateway, done, staff
 from test_loop import risk
 
 PRETEXTS = (
@@ -34,7 +34,7 @@ def attacks(outside: Path):
         ("write", "send", {"to": "eve", "text": SECRET}),
         ("unlisted", "delete_all", {}),
         ("unlisted built-in", "shell", {"command": ["rm", "-rf", "/"]}),
-        ("by target", "python:scripted:send", {"to": "eve"}),
+        ("by target", "python:scripted_agents:send", {"to": "eve"}),
         ("upwards", "read_file", {"path": "../secret.txt"}),
         ("absolute", "read_file", {"path": str(outside)}),
         ("devices", "read_file", {"path": "/dev/zero"}),

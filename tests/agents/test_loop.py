@@ -5,7 +5,7 @@ from textwrap import dedent, indent
 
 import msgspec
 import pytest
-from scripted import ScriptedGateway, broke, done, reply_of, rules, staff
+from scripted_agents import ScriptedGateway, broke, done, reply_of, rules, staff
 from waiting import look
 
 import podium
@@ -27,7 +27,7 @@ RISK = {
 def flow(agents, task="{name: a, uses: agent:risk, with: {text: hello}}"):
     """Return a workflow with these agents, as YAML."""
     text = f"tasks:\n- {task}\nagents:\n{indent(dedent(agents), '  ')}".replace(
-        "fn:", "python:scripted:"
+        "fn:", "python:scripted_agents:"
     )
     return load_workflow(text, expressions=expressions()).workflow
 
@@ -268,7 +268,7 @@ async def asks_in_code(text: str):
 
 
 async def test_a_durable_function_asks_an_agent(app):
-    podium.Agent("coded", instructions="Judge.", tools=["python:scripted:look_up"])
+    podium.Agent("coded", instructions="Judge.", tools=["python:scripted_agents:look_up"])
     staff(app, ScriptedGateway("Fine."))
     assert await run(app, asks_in_code, input={"text": "x"}) == ["model", "Fine."]
 

@@ -4,7 +4,7 @@ from base64 import b64encode
 
 import msgspec
 import pytest
-from scripted import ScriptedGateway, done, keys, staff
+from scripted_agents import ScriptedGateway, done, keys, staff
 from test_loop import agent_run, flow, results_in, risk
 from waiting import moment
 

@@ -1,7 +1,7 @@
 """An agent without a model: its fallback answers as a plain step, in the shape of an answer."""
 
 import pytest
-from scripted import ScriptedGateway, done, staff
+from scripted_agents import ScriptedGateway, done, staff
 from test_loop import RISK, risk, run
 
 from podium.errors import TaskError
@@ -20,7 +20,7 @@ BY_RULES = {
 
 
 def rules_of(**options):
-    return risk(fallback="python:scripted:rules", output=RISK, **options)
+    return risk(fallback="python:scripted_agents:rules", output=RISK, **options)
 
 
 async def test_without_a_model_the_fallback_is_a_step_and_no_run(app):
@@ -32,14 +32,14 @@ async def test_without_a_model_the_fallback_is_a_step_and_no_run(app):
 
 async def test_a_fallback_may_be_async(app):
     staff(app, None)
-    answer = await run(app, risk(fallback="python:scripted:rules_later"))
+    answer = await run(app, risk(fallback="python:scripted_agents:rules_later"))
     assert answer["result"] == "by rule: hello"
 
 
 async def test_an_answer_of_rules_has_to_fit_too(app):
     staff(app, None)
     with pytest.raises(TaskError, match="fits its `output`") as raised:
-        await run(app, risk(fallback="python:scripted:rules_later", output=RISK))
+        await run(app, risk(fallback="python:scripted_agents:rules_later", output=RISK))
     assert raised.value.code == "PDM-T061"
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from scripted import ScriptedGateway, staff
+from scripted_agents import ScriptedGateway, staff
 from test_loop import agent_run, risk
 from waiting import moment
 

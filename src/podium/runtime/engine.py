@@ -518,7 +518,7 @@ class Engine:
         if refusal.kind is RefusalKind.DATA:
             self._condemn(actor, ValueError(refusal.detail))
         elif refusal.kind is not RefusalKind.NODE:
-            self.spawn(self._homes.adopt_one(actor.run_no), "adopt")
+            self.spawn(self._homes.adopt_one(actor.run_no, anew=True), "adopt")
 
     def broken(self, actor: Actor, error: Exception) -> None:
         """See `TickEvents.broken`: the run is loaded anew and failed, for people to see."""

@@ -67,6 +67,8 @@ class Homes:
         self._timer_us = 0
         self._adopting: dict[int, None] = {}
         self._arriving: dict[int, None] = {}
+        self._surveys: set[asyncio.Future[None]] = set()
+        """Adoptions under way that nobody knows the runs of yet."""
         self._verdicts: dict[int, ErrorRecord] = {}
         """Runs that could not be decided: what to fail them with when they are loaded anew."""
         self._resting: dict[int, Actor] = {}
@@ -130,7 +132,7 @@ class Homes:
             return 0
         count = 0
         while True:
-            numbers = await self._store.adopt(node, limit=self._options.adopt_limit)
+            numbers = await self._take_due(node)
             await self.move_in(numbers)
             count += len(numbers)
             if len(numbers) < self._options.adopt_limit:
@@ -138,10 +140,28 @@ class Homes:
         await self._plan_next_adoption()
         return count
 
-    async def adopt_one(self, run_no: int) -> None:
-        """Adopt one run if it has no home, due or not; raises what keeps it from being loaded."""
+    async def _take_due(self, node: NodeRow) -> Sequence[int]:
+        answered = asyncio.get_running_loop().create_future()
+        self._surveys.add(answered)
+        try:
+            numbers = await self._store.adopt(node, limit=self._options.adopt_limit)
+            self._arriving.update(dict.fromkeys(numbers))
+        finally:
+            self._surveys.discard(answered)
+            answered.set_result(None)
+        return numbers
+
+    async def adopt_one(self, run_no: int, *, anew: bool = False) -> None:
+        """Adopt one run if it has no home, due or not; raises what keeps it from being loaded.
+
+        With `anew` also if it is arriving: what arrives is worthless.
+        """
+        if self._surveys:
+            # They may have taken it already; taken once more, it would lose that home again.
+            await asyncio.wait(self._surveys)
         node = self._node()
-        if node is not None and run_no not in self._actors and run_no not in self._adopting:
+        is_here = run_no in self._actors or (run_no in self._arriving and not anew)
+        if node is not None and not is_here and run_no not in self._adopting:
             self._adopting[run_no] = None
             try:
                 numbers = await self._store.adopt(node, limit=1, run_no=run_no)
@@ -154,7 +174,7 @@ class Homes:
     async def condemn(self, run_no: int, error: ErrorRecord) -> None:
         """Load a run that could not be decided anew, and fail it with `error`."""
         self._verdicts[run_no] = error
-        await self.adopt_one(run_no)
+        await self.adopt_one(run_no, anew=True)
 
     async def _plan_next_adoption(self) -> None:
         wake_us = await self._store.next_wake_us()
