@@ -3,6 +3,7 @@
 `PODIUM_SIM_SEEDS` sets how many seeds run (1000), `PODIUM_SIM_SEED` replays a single one.
 """
 
+import gc
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import sys
 import pytest
 
 from podium.testing.simulation import Report, simulate
+from podium.testing.simulation.world import World
 
 SEEDS = int(os.environ.get("PODIUM_SIM_SEEDS", "1000"))
 REPLAYED = os.environ.get("PODIUM_SIM_SEED")
@@ -71,3 +73,14 @@ def test_the_time_of_troubles_is_one() -> None:
     traces = [line.split(maxsplit=2)[1] for report in reports for line in report.trace()]
     assert {"crash", "pause", "resume", "stop", "jump", "refused", "fault"} <= set(traces)
     assert sum(report.effects for report in reports) > 200
+
+
+def test_nothing_of_a_world_remains_after_it() -> None:
+    def worlds() -> set[int]:
+        gc.collect()
+        return {id(each) for each in gc.get_objects() if isinstance(each, World)}
+
+    before = worlds()
+    for seed in range(20, 25):
+        simulate(seed)
+    assert worlds() <= before

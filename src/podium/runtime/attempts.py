@@ -41,8 +41,12 @@ STOP_GRACE_S: Final = 10.0
 NO_SERVICES: Final = Services()
 
 
-class AttemptContext(msgspec.Struct, frozen=True, gc=False):
-    """What an attempt may know about itself; see `podium.context`."""
+class AttemptContext(msgspec.Struct, frozen=True):
+    """What an attempt may know about itself; see `podium.context`.
+
+    Tracked by the garbage collector, unlike most values: it stands in a cycle with the task of
+    its attempt, and one that never ends would hold the whole engine.
+    """
 
     run_id: str
     step: str
@@ -254,7 +258,8 @@ class Attempts:
 
     async def _invoke(self, invocation: Invocation) -> Any:
         function, args, kwargs = invocation.function, invocation.args, invocation.kwargs
-        if _is_async(function):
+        # The function of a method: the table would keep the object of a method alive.
+        if _is_async(getattr(function, "__func__", function)):
             return await function(*args, **kwargs)
         loop = asyncio.get_running_loop()
         context = copy_context()

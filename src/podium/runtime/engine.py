@@ -142,7 +142,8 @@ class Engine:
         await self._pump.quiet()
 
     def _follow_ups(self) -> list["asyncio.Task[Any]"]:
-        return [task for task in asyncio.all_tasks() if task.get_name() in self._task_names()]
+        names = self._task_names()
+        return [task for task in asyncio.all_tasks() if task.get_name() in names]
 
     def _task_names(self) -> set[str]:
         return {f"podium-{id(self)}-{name}" for name in _FOLLOW_UPS}

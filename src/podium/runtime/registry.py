@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
+from types import MethodType
 from typing import Any, Final
 
 import msgspec
@@ -215,10 +216,21 @@ def load_target(target: str) -> Callable[..., Any]:
     return function
 
 
-@lru_cache(maxsize=1024)
 def _signature(function: Callable[..., Any]) -> tuple[inspect.Signature, frozenset[str]]:
     """Return the signature, and the names that together make a right call without binding."""
+    if isinstance(function, MethodType):
+        # The function, not the method: that would keep the object it is bound to alive.
+        return _read_signature(function.__func__, is_bound=True)
+    return _read_signature(function, is_bound=False)
+
+
+@lru_cache(maxsize=1024)
+def _read_signature(
+    function: Callable[..., Any], *, is_bound: bool
+) -> tuple[inspect.Signature, frozenset[str]]:
     signature = inspect.signature(function)
+    if is_bound:
+        signature = signature.replace(parameters=list(signature.parameters.values())[1:])
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     parameters = signature.parameters.values()
     if any(each.kind not in named for each in parameters):
