@@ -105,3 +105,19 @@ def test_a_reader_that_stopped_hears_nothing():
     assert not streams.has_readers("r")
     streams.write("r", "s", "text")
     assert not chunks
+
+
+class Waiting(ScriptedGateway):
+    """Says what it waits for, as the gateway does."""
+
+    async def call(self, ask, *, purse, tell):
+        tell("Rate limit reached. Retrying in 30 s …")
+        return await super().call(ask, purse=purse, tell=tell)
+
+
+async def test_whoever_waits_for_a_model_is_told_why_and_for_how_long(app, caplog):
+    staff(app, Waiting("done"))
+    await (await app.start(risk())).result()
+    [told] = [each for each in caplog.records if each.name == "podium.models"]
+    assert told.getMessage() == "Rate limit reached. Retrying in 30 s …"
+    assert (told.run, told.step) == ("run_00000002", "turn[1]/model")

@@ -4,6 +4,7 @@ A call is made once and its answer recorded; limits, prices, provider retries an
 the gateway's. What fails here is retried by the engine only if the same call may succeed later.
 """
 
+import logging
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any, Final
@@ -14,7 +15,7 @@ from podium.agents.answers import read_answer
 from podium.agents.conversation import redacted, text_of
 from podium.core.payload import ErrorRecord
 from podium.errors import BudgetError, ModelError, RequestError, TaskError
-from podium.gateway.asking import Answer, Ask
+from podium.gateway.asking import Answer, Ask, Tell
 from podium.gateway.purse import Hold, Purse
 from podium.ports.models import Finish, Message, Role, Text, TextPiece, ToolSpec
 from podium.runtime.attempts import AttemptContext, attempt_context
@@ -22,6 +23,8 @@ from podium.runtime.failures import record_of
 from podium.runtime.services import Models
 
 __all__ = ["Question", "ask_model", "run_llm"]
+
+log = logging.getLogger("podium.models")
 
 Json = Any
 
@@ -193,7 +196,7 @@ async def _call(question: Question, context: AttemptContext, models: Models, key
     try:
         if context.services.streams.has_readers(context.run_id):
             return await _streamed(models, ask, purse, context)
-        return await models.call(ask, purse=purse)
+        return await models.call(ask, purse=purse, tell=_teller(context))
     except ModelError as error:
         raise _recorded(error, context) from error
 
@@ -201,9 +204,10 @@ async def _call(question: Question, context: AttemptContext, models: Models, key
 async def _streamed(models: Models, ask: Ask, purse: Purse, context: AttemptContext) -> Answer:
     """Ask, and pass the text on as it comes to those who read it."""
     services, run, step = context.services, context.run_id, context.step
+    tell = _teller(context)
     services.streams.begin(run, step, context.attempt)
     try:
-        async with aclosing(models.stream(ask, purse=purse)) as pieces:
+        async with aclosing(models.stream(ask, purse=purse, tell=tell)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Answer):
                     return piece
@@ -212,6 +216,15 @@ async def _streamed(models: Models, ask: Ask, purse: Purse, context: AttemptCont
     finally:
         services.streams.end(run, step)
     raise AssertionError("a stream ends with an answer or an error")
+
+
+def _teller(context: AttemptContext) -> Tell:
+    """Return what tells people why a call takes long: nobody should take patience for a hang."""
+
+    def tell(line: str) -> None:
+        log.warning(line, extra={"run": context.run_id, "step": context.step})
+
+    return tell
 
 
 def _recorded(error: ModelError, context: AttemptContext) -> TaskError:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from podium.core.agents import AgentSpec
-from podium.gateway.asking import Answer, Ask
+from podium.gateway.asking import Answer, Ask, Tell, silent
 from podium.gateway.purse import Purse
 from podium.ports.models import Piece
 from podium.runtime.secrets import Secrets
@@ -21,10 +21,12 @@ FOLDER_LABEL: Final = "podium.folder"
 class Models(Protocol):
     """The way to language models, as attempts see it; `podium.gateway` is one."""
 
-    async def call(self, ask: Ask, *, purse: Purse) -> Answer:
+    async def call(self, ask: Ask, *, purse: Purse, tell: Tell = silent) -> Answer:
         """Return the answer; raises `ModelError` or `BudgetError`."""
 
-    def stream(self, ask: Ask, *, purse: Purse) -> AsyncGenerator[Piece | Answer]:
+    def stream(
+        self, ask: Ask, *, purse: Purse, tell: Tell = silent
+    ) -> AsyncGenerator[Piece | Answer]:
         """Yield the answer as it comes, the `Answer` last; raises as `call`."""
 
     async def close(self) -> None:
