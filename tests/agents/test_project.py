@@ -121,6 +121,7 @@ async def test_an_agent_asks_a_model_over_http_and_the_bill_is_right(
             handle = await app.start(workflow, labels={FOLDER_LABEL: str(folder)})
             answer = await handle.result()
             steps = {step.path: step for step in (await (await agent_run(app)).view()).steps}
+        stub.wait_until_idle()
         bill = stub.bill()
     assert answer["result"] == {"risk": "low"}
     assert "password = 'none'" in steps["turn[1]/read_file"].output["content"]

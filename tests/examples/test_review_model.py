@@ -49,6 +49,7 @@ def test_a_model_reviews_and_what_it_invents_is_rejected(model_stub, tmp_path):
 def test_report_run_and_the_bill_of_the_provider_say_the_same(model_stub, tmp_path):
     model_stub.script(planted)
     view, report, text = reviewed(configured(model_stub, tmp_path), tmp_path, PLANTED)
+    model_stub.wait_until_idle()
     bill = model_stub.bill()
     assert len(bill.lines) == CALLS
     assert view.cost_nano == round(report["cost_usd"] * 1e9) == bill.cost_nano
@@ -175,6 +176,7 @@ def test_at_the_budget_the_remaining_files_are_reviewed_by_rules(model_stub, tmp
     modes = Counter(each["mode"] for each in report["modes"])
     assert sum(modes.values()) == 6
     assert set(modes) <= {"model", "rules (budget)", "model and rules (budget)"}
+    model_stub.wait_until_idle()
     assert 0 < model_stub.bill().cost_nano <= 6_000_000
     assert view.cost_nano == model_stub.bill().cost_nano
     for each in report["modes"]:

@@ -101,6 +101,7 @@ def test_the_ledger_is_the_bill(kind: str, *, streams: bool) -> None:
             stub.fail(fault, nth=(2, 9, 17))
         stub.fail(Fault.RATE_LIMITED, nth=(4, 12), retry_after_s=0.01)
         charges = asyncio.run(storm())
+        stub.wait_until_idle()
         bill = stub.bill()
     assert len(charges) == len(bill.lines) == 25
     assert sum(charge.cost_nano for charge in charges) == bill.cost_nano

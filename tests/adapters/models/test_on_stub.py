@@ -29,6 +29,7 @@ from podium.ports.models import (
 )
 from podium.settings import Secret
 from podium.testing.llm import Call, Fault, Limits, ModelStub, Say
+from podium.testing.llm.bill import Bill
 
 WAYS = pytest.mark.parametrize("streams", [False, True], ids=["send", "stream"])
 PIXEL = (
@@ -103,6 +104,11 @@ class Line:
             self.ask(asked, streams=streams)
         return caught.value
 
+    def bill(self) -> Bill:
+        """Return the bill once everything that was asked has ended at the stub, too."""
+        self.stub.wait_until_idle()
+        return self.stub.bill()
+
     def request(self, *messages: object, **changes: object) -> ModelRequest:
         return request(*messages, model=MODELS[self.kind], **changes)  # type: ignore[arg-type]
 
@@ -121,8 +127,8 @@ def test_an_answer_comes_with_its_usage_as_it_is_billed(line: Line, *, streams: 
     reply = line.reply(line.request(system("Be short."), user("Why?")), streams=streams)
     assert reply.message.parts == (Text(text="Because it is."),)
     assert (reply.finish, reply.is_estimated) == (Finish.STOP, False)
-    assert reply.usage == line.stub.bill().usage
-    assert reply.request_id == line.stub.bill().lines[0].request_id
+    assert reply.usage == line.bill().usage
+    assert reply.request_id == line.bill().lines[0].request_id
 
 
 def test_the_pieces_of_a_stream_are_its_answer(line: Line) -> None:
@@ -138,7 +144,7 @@ def test_cached_and_thinking_tokens_are_counted_once(line: Line, *, streams: boo
     line.stub.script(Say("Yes.", thinking="Hm, well.", cached=12, cache_write=5))
     asked = line.request(user("word " * 50), thinking_tokens=1_024, max_tokens=2_000)
     usage = line.reply(asked, streams=streams).usage
-    assert usage == line.stub.bill().usage
+    assert usage == line.bill().usage
     assert (usage.cached, usage.cache_write) == (12, 5)
 
 
@@ -366,7 +372,7 @@ def test_limits_are_read_from_every_answer(kind: str, *, streams: bool) -> None:
 
 def test_the_idempotency_key_is_sent(line: Line) -> None:
     line.reply(line.request(idempotency_key="run-1/step-2"))
-    assert list(line.stub.bill().by_key()) == ["run-1/step-2"]
+    assert list(line.bill().by_key()) == ["run-1/step-2"]
 
 
 def test_a_stream_that_is_closed_early_closes_its_connection(line: Line) -> None:

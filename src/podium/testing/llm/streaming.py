@@ -66,6 +66,7 @@ async def streamed(
     is_whole = is_paid = bool(visit.seen.idempotency_key) and not breaks
     if is_paid and not visit.seen.is_replay:
         visit.charge(model, outcome.usage)
+    left = sum(bool(chunk.text) for chunk in chunks)
     try:
         if pace.first_byte_s:
             await clock.sleep(pace.first_byte_s)
@@ -74,6 +75,11 @@ async def streamed(
                 await clock.sleep(pace.piece_s)
             # Counted before it is sent: whoever closes the stream at this piece has received it.
             meter.add(chunk)
+            left -= bool(chunk.text)
+            if left == 0 and not (is_paid or breaks):
+                # Before the end goes out: whoever has the whole answer finds it on the bill.
+                visit.charge(model, outcome.usage)
+                is_paid = True
             yield chunk.data
         is_whole = not breaks
     finally:
