@@ -96,6 +96,12 @@ def test_descriptors_are_given_back(grant):
     assert open_files() == before
 
 
+def test_lines_are_numbered_as_editors_number_them(grant):
+    (grant.roots[0] / "odd.py").write_text("a\x0cb\nc\u2028d\r\none more\n")
+    assert "3: one more" in read_file("odd.py", grant=grant)
+    assert "odd.py:3:" in grep("one more", grant=grant)
+
+
 def test_grep_finds_lines_below_its_folders_only(grant):
     assert grep("one", grant=grant).splitlines() == ["a.txt:1: one", "sub/b.py:1: import one"]
     assert grep("one", files="*.py", grant=grant) == "sub/b.py:1: import one"

@@ -13,7 +13,7 @@ from typing import Final
 
 from podium.agents.tools import ToolRefused
 
-__all__ = ["FILE_BYTES_MAX", "is_hidden", "open_beneath", "read_text"]
+__all__ = ["FILE_BYTES_MAX", "is_hidden", "lines_of", "open_beneath", "read_text"]
 
 FILE_BYTES_MAX: Final = 8 * 1024 * 1024
 BINARY_LOOK: Final = 8192
@@ -127,3 +127,12 @@ def read_text(descriptor: int, path: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ToolRefused(f"{path!r} is no UTF-8 text.") from None
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines as editors and compilers number them.
+
+    `str.splitlines` also ends lines at form feeds and at separators of Unicode.
+    """
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines[:-1] if not lines[-1] else lines

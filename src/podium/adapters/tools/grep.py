@@ -14,7 +14,14 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
-from podium.adapters.tools.beneath import FILE, FILE_BYTES_MAX, is_hidden, open_beneath, read_text
+from podium.adapters.tools.beneath import (
+    FILE,
+    FILE_BYTES_MAX,
+    is_hidden,
+    lines_of,
+    open_beneath,
+    read_text,
+)
 from podium.agents.tools import Grant, ToolRefused, tool
 
 __all__ = ["grep"]
@@ -39,7 +46,7 @@ def grep(
     is_match = _matcher(pattern)
     found: list[str] = []
     for name, text in _texts(path, files, grant):
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(lines_of(text), 1):
             if is_match(line[:LINE_CHARS_MAX]):
                 found.append(f"{name}:{number}: {line.strip()[:SHOWN_CHARS_MAX]}")
                 if len(found) == matches:

@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from podium.adapters.tools.beneath import open_beneath, read_text
+from podium.adapters.tools.beneath import lines_of, open_beneath, read_text
 from podium.agents.tools import Grant, tool
 
 __all__ = ["read_file"]
@@ -23,7 +23,7 @@ def read_file(
 ) -> str:
     """Read lines of a text file, each with its number."""
     with open_beneath(grant.roots, path) as descriptor:
-        text = read_text(descriptor, path).splitlines()
+        text = lines_of(read_text(descriptor, path))
     shown = text[first_line - 1 : first_line - 1 + lines]
     head = f"{path}, lines {first_line} to {first_line - 1 + len(shown)} of {len(text)}"
     numbered = (f"{at}: {line[:LINE_CHARS_MAX]}" for at, line in enumerate(shown, first_line))
