@@ -73,6 +73,8 @@ class Engine:
         """Runs that gave up their home and were not looked after once more."""
         self._message_no = 0
         self._group: asyncio.TaskGroup | None = None
+        self._follow_ups: dict[asyncio.Task[None], None] = {}
+        """Background work under way, in the order it began."""
         self._started = asyncio.Event()
         self._stopping = asyncio.Event()
         self._attempts = Attempts(payloads=payloads, dice=dice, done=self._attempt_done)
@@ -125,7 +127,7 @@ class Engine:
                     self._group = None
                 self._purses.close()
                 self._attempts.cancel_all()
-                for task in self._follow_ups():
+                for task in list(self._follow_ups):
                     task.cancel()
         finally:
             await self._leave()
@@ -140,13 +142,6 @@ class Engine:
         """Let the tick in flight land and the runs that only wait leave; then all is still."""
         self._homes.evict_all()
         await self._pump.quiet()
-
-    def _follow_ups(self) -> list["asyncio.Task[Any]"]:
-        names = self._task_names()
-        return [task for task in asyncio.all_tasks() if task.get_name() in names]
-
-    def _task_names(self) -> set[str]:
-        return {f"podium-{id(self)}-{name}" for name in _FOLLOW_UPS}
 
     async def _leave(self) -> None:
         self._homes.close()
@@ -174,9 +169,15 @@ class Engine:
         if self._group is None or self._stopping.is_set():
             work.close()
             return
-        task = self._group.create_task(self._guard(work, name), name=f"podium-{id(self)}-{name}")
-        # A task that is cancelled before its first line never awaits its work.
-        task.add_done_callback(lambda _: work.close())
+        task = self._group.create_task(self._guard(work, name), name=f"podium-{name}")
+        self._follow_ups[task] = None
+
+        def forget(task: "asyncio.Task[None]") -> None:
+            del self._follow_ups[task]
+            # A task that is cancelled before its first line never awaits its work.
+            work.close()
+
+        task.add_done_callback(forget)
 
     async def _see_through(self, work: Coroutine[Any, Any, R]) -> R:
         """Await work that goes on when the caller gives up waiting.
@@ -581,19 +582,3 @@ class Engine:
 
     async def _adopt_due(self) -> None:
         await self._homes.adopt_due()
-
-
-_FOLLOW_UPS = (
-    "watch",
-    "sweep",
-    "ends",
-    "child",
-    "mail",
-    "continue",
-    "look-again",
-    "adopt",
-    "rejoin",
-    "see-through",
-    "purse",
-    "book",
-)
