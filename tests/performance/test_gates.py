@@ -13,7 +13,7 @@ import gc
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import apsw
@@ -75,6 +75,12 @@ async def opened(folder: Path):
         yield app
 
 
+async def reported_flushes(app) -> int:
+    """Return the flushes that the store counted, once no checkpoint is under way."""
+    await app.engine.store.reserve_run_numbers(1)
+    return app.engine.store.stats.flushes
+
+
 async def run_sequence(app, steps: int) -> None:
     await (await app.start(sequence, input=steps)).result()
 
@@ -128,7 +134,20 @@ async def test_the_flushes_a_store_reports_are_the_real_ones(tmp_path, disk):
     async with opened(tmp_path) as app:
         flushes, reported = disk.flushes, app.engine.store.stats.flushes
         await run_sequence(app, 500)
-        assert app.engine.store.stats.flushes - reported == disk.flushes - flushes
+        assert await reported_flushes(app) - reported == disk.flushes - flushes
+
+
+@on_a_loop
+async def test_a_reader_in_the_way_of_checkpoints_leaves_the_count_of_flushes_true(tmp_path, disk):
+    async with opened(tmp_path) as app:
+        with closing(apsw.Connection(str(tmp_path / "podium.db"))) as reader:
+            reader.execute("begin")
+            reader.execute("select count(*) from sqlite_schema").fetchone()
+            flushes, reported = disk.flushes, app.engine.store.stats.flushes
+            await run_sequence(app, 1500)
+            assert await reported_flushes(app) - reported == disk.flushes - flushes
+        await run_sequence(app, 1500)
+        assert await reported_flushes(app) - reported == disk.flushes - flushes
 
 
 @on_a_loop

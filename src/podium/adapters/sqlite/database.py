@@ -28,8 +28,6 @@ Values = tuple[Any, ...]
 
 BUSY_POLL_MAX_S: Final = 0.002
 FOREIGN_WINDOW_S: Final = 0.25
-# A checkpoint syncs the log and the file; the next commit syncs the new head of the log.
-FLUSHES_PER_CHECKPOINT: Final = 3
 
 
 def patience(stats: StoreStats, *, wait_s: float) -> Callable[[int], bool]:
@@ -141,6 +139,8 @@ class Database(Reader):
         self._is_patient = True
         connection.set_busy_handler(lambda calls: self._is_patient and busy(calls))
         self._log_pages = 0
+        self._newest_page = 0
+        self._copied_pages = 0
         self._checkpoint_at = CHECKPOINT_PAGES
         self._version = self._data_version()
         self._foreign_seen = False
@@ -210,7 +210,11 @@ class Database(Reader):
         return int(self._connection.execute("pragma data_version").get)
 
     def _note_log(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
-        self._log_pages = pages
+        if pages < self._newest_page:
+            # The log began anew, and a new head is synced by itself.
+            self._stats.flushes += 1
+            self._copied_pages = 0
+        self._log_pages = self._newest_page = pages
         return apsw.SQLITE_OK
 
     @contextmanager
@@ -238,7 +242,10 @@ class Database(Reader):
         # attempt can wait.
         self._checkpoint_at = self._log_pages + CHECKPOINT_PAGES
         pages, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        self._stats.flushes += FLUSHES_PER_CHECKPOINT
+        # The log is synced before its pages are copied; the file, once it has them all.
+        self._stats.flushes += copied > self._copied_pages
+        self._copied_pages = copied
         if copied >= pages:
+            self._stats.flushes += 1
             self._checkpoint_at = CHECKPOINT_PAGES
             self._log_pages = 0
