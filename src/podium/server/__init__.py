@@ -1,0 +1,1 @@
+"""The service: HTTP, event streams and pages over one engine."""
