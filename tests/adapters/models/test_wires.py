@@ -4,13 +4,17 @@ import asyncio
 import logging
 import sys
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
 
-import httpx2
 import pytest
 from asking import (
     KEY,
     KINDS,
+    LostError,
+    Received,
+    Said,
     ask,
     assistant,
     events,
@@ -18,8 +22,10 @@ from asking import (
     reply_of,
     request,
     sent_body,
+    server,
     user,
     wire,
+    wire_to,
 )
 from asking import system as system_message
 
@@ -44,12 +50,16 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 both_ways = pytest.mark.parametrize("stream", [False, True], ids=["send", "stream"])
 
 
-def always(*args: object, **kwargs: object) -> object:
+NOBODY = "http://127.0.0.1:1/v1"
+"""Where nothing listens."""
+
+
+def always(status: int, **said: Any) -> Callable[[Received], Said]:
     """Answer every request the same."""
-    return lambda _request: httpx2.Response(*args, **kwargs)  # type: ignore[arg-type]
+    return lambda _received: Said(status, **said)
 
 
-def sse(*data: object) -> object:
+def sse(*data: object) -> Callable[[Received], Said]:
     headers = {"content-type": "text/event-stream"}
     return always(200, content=events(*data), headers=headers)
 
@@ -105,15 +115,15 @@ def test_a_refusal_is_told_from_an_answer() -> None:
 
 
 def test_an_address_may_be_written_with_or_without_its_version() -> None:
-    for url in ("http://m.test", "http://m.test/v1", "http://m.test/v1/"):
+    for ending in ("", "/v1", "/v1/"):
         seen: list[str] = []
 
-        def answer(received: httpx2.Request, seen: list[str] = seen) -> httpx2.Response:
-            seen.append(str(received.url))
-            return httpx2.Response(500)
+        def answer(received: Received, seen: list[str] = seen) -> Said:
+            seen.append(received.path)
+            return Said(500)
 
-        fault_of(wire("anthropic", answer, base_url=url))
-        assert seen == ["http://m.test/v1/messages"]
+        fault_of(wire("anthropic", answer, ending=ending))
+        assert seen == ["/v1/messages"]
 
 
 # -- what is sent --------------------------------------------------------------------------------
@@ -232,30 +242,29 @@ def test_an_answer_that_does_not_end_is_not_read_to_its_end(
     sent: list[int] = []
 
     async def flood() -> AsyncIterator[bytes]:
-        for _ in range(1_000):
+        for _ in range(100_000):
             sent.append(1)
             yield b": " + b"x" * 1_000 + b"\n"
 
     kinds = "text/event-stream" if stream else "application/json"
-    there = wire(
-        kind,
-        lambda _request: httpx2.Response(200, content=flood(), headers={"content-type": kinds}),
-    )
+    there = wire(kind, lambda _: Said(content=flood(), headers={"content-type": kinds}))
     fault = fault_of(there, stream=stream)
     assert fault.kind is FaultKind.MALFORMED
-    assert len(sent) < 20
+    # What fits into the buffers between the two is written, and no more.
+    assert len(sent) < 50_000
 
 
 @both_ways
 def test_a_redirect_is_not_followed(*, stream: bool) -> None:
-    seen: list[str] = []
+    stolen: list[Received] = []
 
-    def answer(received: httpx2.Request) -> httpx2.Response:
-        seen.append(str(received.url))
-        return httpx2.Response(302, headers={"location": "http://thief.test/"})
+    def steal(received: Received) -> Said:
+        stolen.append(received)
+        return Said(500)
 
-    fault = fault_of(wire("openai", answer), stream=stream)
-    assert (fault.kind, len(seen)) == (FaultKind.BAD_REQUEST, 1)
+    there = wire("openai", always(302, headers={"location": server().address(steal) + "/v1"}))
+    fault = fault_of(there, stream=stream)
+    assert (fault.kind, stolen) == (FaultKind.BAD_REQUEST, [])
 
 
 def test_a_detail_is_one_bounded_line() -> None:
@@ -268,24 +277,21 @@ def test_a_detail_is_one_bounded_line() -> None:
 def test_the_goodbye_may_be_lost() -> None:
     async def body() -> AsyncIterator[bytes]:
         yield events(chunk(delta={"content": "Hi"}, finish_reason="stop"))
-        raise httpx2.ReadError("gone")
+        raise LostError
 
     headers = {"content-type": "text/event-stream"}
-    there = wire("openai", lambda _: httpx2.Response(200, content=body(), headers=headers))
+    there = wire("openai", lambda _: Said(content=body(), headers=headers))
     assert reply_of(ask(there, stream=True)).finish is Finish.STOP
 
 
 def test_a_request_that_never_left_cannot_have_been_charged() -> None:
-    def refuse(_request: httpx2.Request) -> httpx2.Response:
-        raise httpx2.ConnectError("refused")
-
-    fault = fault_of(wire("openai", refuse))
+    fault = fault_of(wire_to("openai", NOBODY))
     assert (fault.kind, fault.partial) == (FaultKind.CONNECTION, None)
 
 
 def test_a_request_whose_answer_was_lost_may_have_been_charged() -> None:
-    def lose(_request: httpx2.Request) -> httpx2.Response:
-        raise httpx2.ReadError("gone")
+    def lose(_received: Received) -> Said:
+        raise LostError
 
     fault = fault_of(wire("openai", lose))
     assert fault.kind is FaultKind.CONNECTION
@@ -300,9 +306,7 @@ def told(fault: BaseException) -> str:
     texts = ["".join(traceback.format_exception(fault))]
     seen: BaseException | None = fault
     while seen is not None:
-        request_held = getattr(seen, "_request", None)
-        headers = "" if request_held is None else str(list(request_held.headers.raw))
-        texts += [repr(seen), repr(vars(seen)), headers]
+        texts += [repr(seen), repr(vars(seen)), *map(repr, seen.args)]
         seen = seen.__cause__ or seen.__context__
     return "\n".join(texts)
 
@@ -316,18 +320,16 @@ def test_a_key_is_in_no_exception_and_no_log(
     caplog.set_level(logging.DEBUG)
     error = {"error": {"message": f"Wrong key: {KEY}.", "type": "error"}, "type": "error"}
 
-    def answer(received: httpx2.Request) -> httpx2.Response:
-        assert KEY in str(received.headers.raw)
-        if how == "connect":
-            raise httpx2.ConnectError("refused", request=received)
+    def answer(received: Received) -> Said:
+        assert KEY in str(received.headers)
         if how == "lost":
-            raise httpx2.ReadError("gone", request=received)
+            raise LostError
         if how == "event":
-            headers = {"content-type": "text/event-stream"}
-            return httpx2.Response(200, content=events(error), headers=headers)
-        return httpx2.Response(401, json=error)
+            return Said(content=events(error), headers={"content-type": "text/event-stream"})
+        return Said(401, json=error)
 
-    found = told(fault_of(wire(kind, answer), stream=stream))
+    there = wire_to(kind, NOBODY) if how == "connect" else wire(kind, answer)
+    found = told(fault_of(there, stream=stream))
     assert KEY not in found
     assert KEY not in caplog.text
 
@@ -350,23 +352,47 @@ def test_a_key_that_is_not_set_is_named_by_its_variable() -> None:
 
 
 def test_a_provider_without_a_key_gets_no_authorization() -> None:
-    seen: list[httpx2.Headers] = []
+    seen: list[str] = []
 
-    def answer(received: httpx2.Request) -> httpx2.Response:
-        seen.append(received.headers)
-        return httpx2.Response(500)
+    def answer(received: Received) -> Said:
+        seen.extend(name.lower() for name in received.headers)
+        return Said(500)
 
-    provider = Provider(name="p", kind="openai", base_url="http://m.test/v1")
-    there = open_wire(provider, environment={}, transport=httpx2.MockTransport(answer))
-    fault_of(there)
-    assert "authorization" not in seen[0]
+    provider = Provider(name="p", kind="openai", base_url=server().address(answer))
+    fault_of(open_wire(provider, environment={}))
+    assert "content-type" in seen
+    assert "authorization" not in seen
+
+
+def test_what_netrc_holds_for_the_host_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password wrong\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    seen: list[str] = []
+
+    def answer(received: Received) -> Said:
+        seen.append(received.headers["Authorization"])
+        return Said(500)
+
+    fault_of(wire("openai", answer))
+    assert seen == [f"Bearer {KEY}"]
+
+
+def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy, _, name = server().address(always(500)).rpartition("/")
+    there = f"http://model.test/{name}/v1"
+    monkeypatch.setenv("http_proxy", proxy)
+    assert fault_of(wire_to("openai", there)).kind is FaultKind.SERVER
+    monkeypatch.setenv("no_proxy", "model.test")
+    assert fault_of(wire_to("openai", there)).kind is FaultKind.CONNECTION
 
 
 # -- life ----------------------------------------------------------------------------------------
 
 
 def test_a_missing_library_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "httpx2", None)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
     provider = Provider(name="p", kind="openai", base_url="http://m.test/v1")
     with pytest.raises(ModelError, match="PDM-M003"):
         asyncio.run(open_wire(provider, environment={}).send(request()))

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from podium.adapters.models.anthropic import AnthropicMessages
@@ -19,13 +18,10 @@ from podium.settings import expand
 __all__ = ["open_wire"]
 
 
-def open_wire(
-    provider: Provider, *, environment: Mapping[str, str], transport: Any = None
-) -> ModelWire:
+def open_wire(provider: Provider, *, environment: Mapping[str, str]) -> ModelWire:
     """Return the wire to a provider; it connects with its first request.
 
-    Raises `RequestError` PDM-R073 if a variable its key is taken from is not set. `transport`
-    replaces the network in tests.
+    Raises `RequestError` PDM-R073 if a variable its key is taken from is not set.
     """
     setting = f"llm.providers.{provider.name}"
     base_url = expand(provider.base_url, environment, setting=f"{setting}.base_url").rstrip("/")
@@ -43,7 +39,7 @@ def open_wire(
         name: text.reveal(environment, setting=f"{setting}.headers.{name}")
         for name, text in provider.headers.items()
     }
-    http = Http(base_url, headers={**dialect.headers(key), **extra}, transport=transport)
+    http = Http(base_url, headers={**dialect.headers(key), **extra})
     # People write the address with or without its version; the official clients differ too.
     version = "" if re.search(r"/v\d+[a-z0-9]*(/|$)", base_url) else "/v1"
     return HttpWire(dialect, http, path=version + dialect.path, key=key)

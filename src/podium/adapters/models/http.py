@@ -7,9 +7,10 @@ leaves this module mentions a key or a header.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
-from functools import lru_cache
+from io import BytesIO
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from podium.adapters.models.draft import Draft
 from podium.adapters.models.faults import DETAIL_MAX, malformed
@@ -24,17 +25,17 @@ STREAM_MAX: Final = 64 * 1024 * 1024
 """Bytes of a stream: each token comes in some hundred bytes of JSON."""
 CONNECT_S: Final = 10.0
 CONNECTIONS_MAX: Final = 1_000
-LANE_MAX: Final = 25
-"""Connections of one client of the library: it looks at all of its connections for each request,
-so many small clients carry a thousand requests in a fraction of the time of a large one."""
 IDLE_S: Final = 30.0
+LARGE: Final = 512 * 1024
+HEAD_LINE_MAX: Final = 64 * 1024
+"""Bytes of one line of an answer's head; the library's own bound is below what gateways send."""
 
 
 class Answered:
     """The head of an answer; its body is read in bounds and against the clock."""
 
     def __init__(self, response: Any, *, timeout_s: float) -> None:
-        self.status: int = response.status_code
+        self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
         self._response = response
         self._timeout_s = timeout_s
@@ -45,16 +46,15 @@ class Answered:
         Raises `TimeoutError` when the provider is silent for as long as the request may take.
         """
         size = 0
-        async with aclosing(self._response.aiter_bytes()) as chunks:
-            while True:
-                async with asyncio.timeout(self._timeout_s):
-                    chunk: bytes | None = await anext(chunks, None)
-                if chunk is None:
-                    return
-                size += len(chunk)
-                if size > most:
-                    raise malformed(f"The answer is longer than {most:,} bytes.")
-                yield chunk
+        while True:
+            async with asyncio.timeout(self._timeout_s):
+                chunk: bytes = await self._response.content.readany()
+            if not chunk:
+                return
+            size += len(chunk)
+            if size > most:
+                raise malformed(f"The answer is longer than {most:,} bytes.")
+            yield chunk
 
     async def body(self) -> bytes:
         """Return the whole body."""
@@ -65,12 +65,11 @@ class Answered:
 class Http:
     """The connections to one provider; belongs to one event loop."""
 
-    def __init__(self, base_url: str, *, headers: Mapping[str, str], transport: Any = None) -> None:
+    def __init__(self, base_url: str, *, headers: Mapping[str, str]) -> None:
         self._base_url = base_url.rstrip("/")
-        self._headers = dict(headers)
-        self._transport = transport
-        self._lanes: list[_Lane] = []
-        self._places = asyncio.Semaphore(CONNECTIONS_MAX)
+        self._headers = {"user-agent": "podium", **headers}
+        self._session: Any = None
+        self._proxy: str | None = None
 
     @asynccontextmanager
     async def post(
@@ -80,39 +79,29 @@ class Http:
 
         Errors of the client library come out as they are: `fault_of` translates them.
         """
+        session = self._opened()
+        waits = _library().ClientTimeout(sock_connect=min(CONNECT_S, timeout_s))
         async with asyncio.timeout(timeout_s):
-            await self._places.acquire()
+            response = await session.post(
+                self._base_url + path,
+                # The library frowns at large bodies in one piece; it writes a file bit by bit.
+                data=body if len(body) < LARGE else BytesIO(body),
+                headers=headers,
+                timeout=waits,
+                proxy=self._proxy,
+                allow_redirects=False,
+            )
         try:
-            lane = self._lane()
-            lane.load += 1
-            try:
-                async with self._ask(lane.client, path, body, headers, timeout_s) as response:
-                    yield Answered(response, timeout_s=timeout_s)
-            finally:
-                lane.load -= 1
+            yield Answered(response, timeout_s=timeout_s)
         finally:
-            self._places.release()
-
-    @asynccontextmanager
-    async def _ask(
-        self, client: Any, path: str, body: bytes, headers: Mapping[str, str], timeout_s: float
-    ) -> AsyncIterator[Any]:
-        waits = _library().Timeout(None, connect=min(CONNECT_S, timeout_s))
-        request = client.build_request(
-            "POST", self._base_url + path, content=body, headers=headers, timeout=waits
-        )
-        async with asyncio.timeout(timeout_s):
-            response = await client.send(request, stream=True)
-        try:
-            yield response
-        finally:
-            await response.aclose()
+            # A connection whose answer was not read to its end is closed, others are kept.
+            response.release()
 
     async def close(self) -> None:
         """Close the connections; safe to repeat."""
-        lanes, self._lanes = self._lanes, []
-        for lane in lanes:
-            await lane.client.aclose()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     def fault_of(self, error: Exception) -> ProviderFault | None:
         """Return what an error of the client library or of the clock means; None: not theirs.
@@ -120,51 +109,41 @@ class Http:
         `partial` is set if the provider may have got the request, and may charge for it.
         """
         library = _library()
-        if isinstance(error, library.ConnectError | library.ConnectTimeout):
+        if isinstance(error, library.ClientConnectorError | library.ConnectionTimeoutError):
             return ProviderFault(FaultKind.CONNECTION, f"No connection: {_words(error)}")
-        if isinstance(error, library.InvalidURL | library.UnsupportedProtocol):
+        if isinstance(error, library.InvalidURL):
             return ProviderFault(FaultKind.BAD_REQUEST, "The base_url is not an address.")
-        if isinstance(error, TimeoutError | library.TimeoutException):
+        if isinstance(error, TimeoutError):
             kind, detail = FaultKind.TIMEOUT, "The provider did not answer in time."
-        elif isinstance(error, library.HTTPError | library.StreamError):
+        elif isinstance(error, library.ClientError):
             kind, detail = FaultKind.CONNECTION, f"The connection was lost: {type(error).__name__}"
         else:
             return None
         return ProviderFault(kind, detail, partial=Draft().reply())
 
-    def _lane(self) -> "_Lane":
-        """Return the first client with a connection to spare, so that the last ones can rest."""
-        for lane in self._lanes:
-            if lane.load < LANE_MAX:
-                return lane
-        library = _library()
-        client = library.AsyncClient(
-            headers=self._headers,
-            transport=self._transport,
-            verify=_trusted(),
-            follow_redirects=False,
-            limits=library.Limits(
-                max_connections=LANE_MAX,
-                max_keepalive_connections=LANE_MAX,
-                keepalive_expiry=IDLE_S,
-            ),
-        )
-        self._lanes.append(_Lane(client))
-        return self._lanes[-1]
+    def _opened(self) -> Any:
+        if self._session is None:
+            library = _library()
+            self._proxy = _proxy_for(self._base_url)
+            self._session = library.ClientSession(
+                headers=self._headers,
+                connector=library.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_S),
+                cookie_jar=library.DummyCookieJar(),
+                max_line_size=HEAD_LINE_MAX,
+                max_field_size=HEAD_LINE_MAX,
+            )
+        return self._session
 
 
-@dataclass(slots=True)
-class _Lane:
-    """One client of the library, and how many requests of it are under way."""
+def _proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for an address.
 
-    client: Any
-    load: int = 0
-
-
-@lru_cache(maxsize=1)
-def _trusted() -> Any:
-    """Return the certificates that are believed; made once, it takes 50 ms."""
-    return _library().create_ssl_context()
+    The library would look into `.netrc`, too, and send what it finds there instead of the key.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname or proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def _words(error: Exception) -> str:
@@ -173,11 +152,11 @@ def _words(error: Exception) -> str:
 
 def _library() -> Any:
     try:
-        import httpx2  # noqa: PLC0415 - an optional extra
+        import aiohttp  # noqa: PLC0415 - an optional extra
     except ImportError as error:
         raise ModelError(
             "Asking a language model needs an HTTP client that is not installed.",
             fix="pip install 'podium[llm]'",
             code="PDM-M003",
         ) from error
-    return httpx2
+    return aiohttp
