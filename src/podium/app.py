@@ -105,11 +105,13 @@ def expressions() -> CelExpressions:
 class _OwnRunsOnly(SqliteStore):
     """A store whose engine takes no run that it was not asked to take."""
 
-    async def adopt(self, node: NodeRow, *, limit: int, run_no: int | None = None) -> Sequence[int]:
-        """See `Store.adopt`; without `run_no`, nothing is taken."""
-        if run_no is None:
+    async def adopt(
+        self, node: NodeRow, *, limit: int, run_nos: Sequence[int] = ()
+    ) -> Sequence[int]:
+        """See `Store.adopt`; without `run_nos`, nothing is taken."""
+        if not run_nos:
             return ()
-        return await super().adopt(node, limit=limit, run_no=run_no)
+        return await super().adopt(node, limit=limit, run_nos=run_nos)
 
     async def next_wake_us(self) -> int | None:
         """See `Store.next_wake_us`; the runs of others are woken by others."""

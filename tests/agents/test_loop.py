@@ -12,6 +12,7 @@ import podium
 from podium.app import expressions
 from podium.authoring.documents import load_workflow
 from podium.core.definition import Task, Workflow
+from podium.core.states import RunStatus
 from podium.errors import ModelError, TaskError
 from podium.ports.models import Finish, Role, ToolResult
 from podium.ports.store import RunFilter
@@ -368,6 +369,20 @@ async def test_the_engine_tries_again_only_what_may_pass(app, is_transient, asks
     await handle.wait()
     assert len(gateway.asks) == asks
     assert (await handle.status()).label == ("completed" if is_transient else "failed")
+
+
+@pytest.mark.parametrize("is_transient", [True, False])
+async def test_the_fallback_stands_in_for_a_provider_that_stays_away(app, is_transient):
+    gone = ModelError("It is down.", code="PDM-M020", is_transient=is_transient)
+    staff(app, ScriptedGateway(gone))
+    handle = await app.start(risk(fallback="fn:rules"))
+    row = await handle.wait()
+    if not is_transient:
+        # A wrong key is no reason to go on without anybody noticing.
+        assert row.status == RunStatus.FAILED
+        return
+    answer = await handle.result()
+    assert (answer["mode"], answer["reason"]) == ("rules", "provider")
 
 
 async def test_a_function_that_no_schema_describes_cannot_be_a_tool(app):

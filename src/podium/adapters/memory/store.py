@@ -218,11 +218,13 @@ class MemoryStore(Store):
         self.stats.rows += len(batch.writes) - len(answer.refused)
         return answer
 
-    async def adopt(self, node: NodeRow, *, limit: int, run_no: int | None = None) -> Sequence[int]:
+    async def adopt(
+        self, node: NodeRow, *, limit: int, run_nos: Sequence[int] = ()
+    ) -> Sequence[int]:
         """See `Store.adopt`."""
 
         def take() -> list[int]:
-            known = [run_no] if run_no is not None else self._candidates(limit)
+            known = run_nos or self._candidates(limit)
             return [n for n in known if self._is_known(n) and self.database.take(n, node)]
 
         return await self._perform("adopt", take)

@@ -109,15 +109,12 @@ def adopt(
     *,
     understood: Understood,
     limit: int,
-    run_no: int | None,
+    run_nos: Sequence[int],
 ) -> list[int]:
     """Give homeless runs a home on `node` and return their numbers, most urgent first."""
     fence = (node.node_id, node.epoch, understood.format, understood.engine)
     with db.transaction():
-        if run_no is None:
-            wanted = _candidates(db, clock.now_us(), understood=understood, limit=limit)
-        else:
-            wanted = [run_no]
+        wanted = run_nos or _candidates(db, clock.now_us(), understood=understood, limit=limit)
         return [number for number in wanted if db.changes("adopt_take", (number, *fence))]
 
 

@@ -258,10 +258,12 @@ class SqliteStore(Store):
         if len(batch.writes) > 1 or not writer.commit_here(work, done):
             writer.submit(work, done)
 
-    async def adopt(self, node: NodeRow, *, limit: int, run_no: int | None = None) -> Sequence[int]:
+    async def adopt(
+        self, node: NodeRow, *, limit: int, run_nos: Sequence[int] = ()
+    ) -> Sequence[int]:
         """See `Store.adopt`."""
         work = partial(commands.adopt, clock=self._clock, node=node, understood=self._understood)
-        return await self._write(partial(work, limit=limit, run_no=run_no))
+        return await self._write(partial(work, limit=limit, run_nos=run_nos))
 
     async def load(self, run_nos: Sequence[int]) -> Sequence[RunRecord]:
         """See `Store.load`."""

@@ -112,7 +112,7 @@ async def a_run_with_a_home_is_never_adopted(world: World) -> None:
     run_no = await desk.start(wake_us=0)
     await other.store.post([message(run_no, "m")])
     assert await other.store.adopt(other.node, limit=9) == []
-    assert await other.store.adopt(other.node, limit=9, run_no=run_no) == []
+    assert await other.store.adopt(other.node, limit=9, run_nos=[run_no]) == []
     assert (await desk.row(run_no)).home == desk.node.node_id
 
 
@@ -122,7 +122,7 @@ async def a_run_can_be_adopted_by_number_before_it_is_due(world: World) -> None:
     desk = await world.desk()
     run_no = await desk.rest()
     other = await desk.rest(wake_us=0)
-    assert await desk.store.adopt(desk.node, limit=9, run_no=run_no) == [run_no]
+    assert await desk.store.adopt(desk.node, limit=9, run_nos=[run_no]) == [run_no]
     assert (await desk.row(other)).home is None
 
 
@@ -136,7 +136,7 @@ async def a_run_whose_adoption_was_not_answered_can_be_adopted_again_by_number(
     assert await desk.store.adopt(desk.node, limit=9) == [run_no]
     epoch = (await desk.row(run_no)).home_epoch
     assert await desk.store.adopt(desk.node, limit=9) == []
-    assert await desk.store.adopt(desk.node, limit=9, run_no=run_no) == [run_no]
+    assert await desk.store.adopt(desk.node, limit=9, run_nos=[run_no]) == [run_no]
     assert (await desk.row(run_no)).home_epoch == epoch + 1
 
 
@@ -144,7 +144,7 @@ async def a_run_whose_adoption_was_not_answered_can_be_adopted_again_by_number(
 async def an_unknown_number_is_not_adopted(world: World) -> None:
     """It is an answer, not an error: the run may have been pruned."""
     desk = await world.desk()
-    assert await desk.store.adopt(desk.node, limit=9, run_no=12345) == []
+    assert await desk.store.adopt(desk.node, limit=9, run_nos=[12345]) == []
 
 
 @behaviour
@@ -166,7 +166,7 @@ async def a_run_of_a_newer_engine_is_left_alone(world: World) -> None:
     newer = await desk.rest(wake_us=0, min_engine=2)
     known = await desk.rest(wake_us=0)
     await desk.store.post([message(newer, "m")])
-    assert await desk.store.adopt(desk.node, limit=9, run_no=newer) == []
+    assert await desk.store.adopt(desk.node, limit=9, run_nos=[newer]) == []
     assert await desk.store.adopt(desk.node, limit=9) == [known]
 
 
@@ -177,7 +177,7 @@ async def a_fenced_node_adopts_nothing(world: World) -> None:
     run_no = await desk.rest(wake_us=0)
     await desk.store.declare_dead(other.node)
     assert await other.store.adopt(other.node, limit=9) == []
-    assert await other.store.adopt(other.node, limit=9, run_no=run_no) == []
+    assert await other.store.adopt(other.node, limit=9, run_nos=[run_no]) == []
 
 
 @behaviour

@@ -60,7 +60,7 @@ async def the_home_guard_holds_alone(world: World) -> None:
     desk, other = await world.two_desks()
     run_no = await desk.start()
     await desk.advance(run_no, release=True)
-    assert await other.store.adopt(other.node, limit=1, run_no=run_no) == [run_no]
+    assert await other.store.adopt(other.node, limit=1, run_nos=[run_no]) == [run_no]
     for stale in await _both(desk, run_no):
         assert kinds(await desk.submit(stale)) == {run_no: RefusalKind.HOME}
     assert (await desk.row(run_no)).last_seq == 2
@@ -73,7 +73,7 @@ async def a_run_that_came_back_refuses_its_old_epoch(world: World) -> None:
     run_no = await desk.start()
     stale_moves = await _both(desk, run_no, old_seq=2, new_seq=3)
     await desk.advance(run_no, release=True)
-    await desk.store.adopt(desk.node, limit=1, run_no=run_no)
+    await desk.store.adopt(desk.node, limit=1, run_nos=[run_no])
     for stale in stale_moves:
         assert kinds(await desk.submit(stale)) == {run_no: RefusalKind.HOME}
 
@@ -233,7 +233,7 @@ async def a_tick_sent_again_is_refused_once_the_run_moved_on(world: World) -> No
     run_no = await desk.start()
     move = await desk.move(run_no, release=True)
     await desk.commit(move)
-    await other.store.adopt(other.node, limit=1, run_no=run_no)
+    await other.store.adopt(other.node, limit=1, run_nos=[run_no])
     assert kinds(await desk.submit(move)) == {run_no: RefusalKind.HOME}
 
 
