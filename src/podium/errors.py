@@ -3,6 +3,8 @@
     PodiumError
     ├── DefinitionError     the workflow as written is wrong (author)            exit 2, 422
     ├── RequestError        the call is wrong (caller)                           exit 2, 400
+    │   ├── AccessError     no key, or one that may not do this                  exit 2, 401/403
+    │   ├── GoneError       it existed, and retention removed it                 exit 3, 410
     │   └── NotFoundError   the thing named does not exist                       exit 3, 404
     ├── ConflictError       right call, wrong moment (state, version, key)       exit 4, 409
     ├── StoreError          the store cannot be used (disk, lock, schema)        exit 5, 503
@@ -23,10 +25,12 @@ from typing import Final
 import msgspec
 
 __all__ = [
+    "AccessError",
     "BudgetError",
     "ConflictError",
     "DefinitionError",
     "Fault",
+    "GoneError",
     "InternalError",
     "ModelError",
     "NondeterminismError",
@@ -59,6 +63,12 @@ class PodiumError(Exception):
     code = "PDM-I000"
     status = 500
     exit_code = 70
+    code_word = ""
+    """The machine word of the API where the contract names one, such as `wrong_state`."""
+    request_id = ""
+    """The request that failed, on errors that came over HTTP: the server's log knows it."""
+    retry_after_s = 0.0
+    """How long to wait before asking again, where a server said so."""
 
     def __init__(self, what: str, *, why: str = "", fix: str = "", code: str = "") -> None:
         super().__init__(what)
@@ -124,12 +134,42 @@ class RequestError(PodiumError):
     exit_code = 2
 
 
+class AccessError(RequestError):
+    """Who asks is unknown (401), or known and not allowed to (403)."""
+
+    code = "PDM-R110"
+    status = 403
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str = "",
+        fix: str = "",
+        code: str = "",
+        code_word: str = "forbidden",
+        status: int = 403,
+    ) -> None:
+        super().__init__(what, why=why, fix=fix, code=code)
+        self.code_word = code_word
+        self.status = status
+
+
 class NotFoundError(RequestError):
     """The named run, step, workflow or approval does not exist."""
 
     code = "PDM-R404"
     status = 404
     exit_code = 3
+
+
+class GoneError(RequestError):
+    """What was asked for existed, and retention removed it."""
+
+    code = "PDM-R415"
+    status = 410
+    exit_code = 3
+    code_word = "gone"
 
 
 class ConflictError(PodiumError):
@@ -146,12 +186,16 @@ class ConflictError(PodiumError):
         why: str = "",
         fix: str = "",
         code: str = "",
+        code_word: str = "",
         state: str = "",
         allowed: Sequence[str] = (),
     ) -> None:
         super().__init__(what, why=why, fix=fix, code=code)
+        self.code_word = code_word
         self.state = state
+        """Where the run or the approval stands."""
         self.allowed = tuple(allowed)
+        """The verbs it takes now."""
 
 
 class StoreError(PodiumError):

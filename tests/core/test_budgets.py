@@ -19,6 +19,7 @@ from podium.core.budgets import (
     Usage,
     dollars,
     fit,
+    owner_of,
     pots_of_attempt,
     pots_of_run,
     raised,
@@ -50,16 +51,49 @@ def test_an_account_is_named_by_its_thing_and_its_window(per, window):
 def test_every_scope_names_its_thing():
     scopes = [Scope.USER, Scope.WORKFLOW, Scope.STEP, Scope.AGENT]
     assert accounts(*(Budget(scope=scope, limits=ONE) for scope in scopes)) == [
-        "user:ann@total",
-        "workflow:review@total",
+        "user:acme/ann@total",
+        "workflow:acme/review@total",
         "step:a[3]@run_1",
-        "agent:critic@total",
+        "agent:acme/critic@total",
     ]
+
+
+@pytest.mark.parametrize(
+    ("account", "owner"),
+    [
+        ("organization:acme@2030-01", ("acme", "")),
+        ("user:ann@total", ("default", "")),
+        ("user:acme/ann@total", ("acme", "")),
+        ("user:default/a/b@total", ("default", "")),
+        ("user:acme/me@home@total", ("acme", "")),
+        ("agent:critic@run_00000001", ("default", "")),
+        ("run:run_00000001", ("", "run_00000001")),
+        ("step:a[x@y]@run_00000001", ("", "run_00000001")),
+    ],
+)
+def test_an_account_tells_whose_it_is(account, owner):
+    assert owner_of(account) == owner
+
+
+def test_users_of_two_organizations_share_a_name_and_no_account():
+    rule = Budget(scope=Scope.USER, limits=ONE)
+    plain, other, tricky = (
+        Payer(organization=organization, user=user, workflow="w", run="run_1")
+        for organization, user in (("default", "acme/ann"), ("acme", "ann"), ("default", "ann"))
+    )
+    found = [next(pots_of_attempt([rule], payer, 0)).account for payer in (plain, other, tricky)]
+    assert found == ["user:default/acme/ann@total", "user:acme/ann@total", "user:ann@total"]
+
+
+def test_a_rule_of_one_organization_holds_for_no_other():
+    rule = Budget(scope=Scope.WORKFLOW, limits=ONE, organization="globex")
+    assert accounts(rule) == []
+    assert rule.name == "globex/workflow/total"
 
 
 def test_a_named_budget_is_for_that_one_only():
     assert accounts(Budget(scope=Scope.USER, key="bob", limits=ONE)) == []
-    assert accounts(Budget(scope=Scope.USER, key="ann", limits=ONE)) == ["user:ann@total"]
+    assert accounts(Budget(scope=Scope.USER, key="ann", limits=ONE)) == ["user:acme/ann@total"]
 
 
 def test_what_has_no_user_falls_under_no_budget_of_users():
@@ -74,7 +108,7 @@ def test_budgets_per_run_belong_to_the_run_whatever_their_scope():
     assert [pot.budget for pot in found] == [
         "organization/run", "user/run", "workflow/run", "run/run", "run/total", "run",
     ]  # fmt: skip
-    assert accounts(*rules) == ["step:a[3]@run_1", "agent:critic@run_1"]
+    assert accounts(*rules) == ["step:a[3]@run_1", "agent:acme/critic@run_1"]
 
 
 def test_a_call_may_start_while_any_time_is_left():

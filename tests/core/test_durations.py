@@ -36,7 +36,7 @@ def test_bare_numbers_are_seconds_and_units_say_the_rest(written: object, second
     "written",
     [
         *("", "soon", "5 fortnights", "5 m", "m5", "P", "PT", "1h-5m", "9" * 65),
-        *(True, None, [5], float("nan"), float("inf")),
+        *(True, None, [5], float("nan"), float("inf"), 1e308, -1e308),
     ],
 )
 def test_what_is_no_duration_is_not_guessed(written: object) -> None:

@@ -52,6 +52,18 @@ def test_anything_else_is_no_step_id(text: str) -> None:
         ids.parse_step_id(text)
 
 
+@pytest.mark.parametrize(
+    "number",
+    ["٣", "03", "-1", "+1", "1_0", " 1", "16777216", "9" * 5000],
+    ids=lambda text: text[:9],
+)
+def test_a_step_has_one_id_and_numbers_beyond_its_run_have_none(number: str) -> None:
+    """Larger numbers would run over into the run's own, and name an approval of another run."""
+    for kind, parse in (("stp", ids.parse_step_id), ("apr", ids.parse_approval_id)):
+        with pytest.raises(RequestError):
+            parse(f"{kind}_00000101_{number}")
+
+
 @given(st.text())
 def test_slots_are_in_range_and_stable(organization: str) -> None:
     assert 0 <= ids.slot_of(organization) < ids.SLOTS

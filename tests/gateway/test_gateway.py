@@ -1,17 +1,24 @@
 """The gateway: what it sends, waits for, charges and gives back."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from scripted import Desk, part_of, question, said
 
+from podium.app import build_gateway
 from podium.core.breaker import BreakerPolicy
 from podium.errors import BudgetError, ModelError
 from podium.gateway.journey import Patience
 from podium.gateway.limits import Limits
 from podium.ports.models import FaultKind, Finish, LimitState, ProviderFault, Reply, Usage
+from podium.settings import LlmSettings, ModelSettings, PriceSettings, ProviderSettings, Secret
+from podium.testing.llm import ModelStub
 
 K = FaultKind
+
+BIG = "p/big-1"
+"""What the provider calls the model `big`."""
 
 
 def fault(kind: FaultKind, **facts: object) -> ProviderFault:
@@ -58,7 +65,7 @@ def test_the_limits_reserve_what_is_expected_and_a_fifth() -> None:
     seen: list[float] = []
 
     async def look() -> None:
-        seen.append(desk.limiter.tokens_used("big"))
+        seen.append(desk.limiter.tokens_used(BIG))
 
     desk.p.steps = [[look, said()]]
     desk.run(desk.call(expected_tokens=20))
@@ -70,7 +77,7 @@ def test_the_limits_are_settled_with_what_was_used() -> None:
 
     async def call() -> float:
         await desk.call()
-        return desk.limiter.tokens_used("big")
+        return desk.limiter.tokens_used(BIG)
 
     assert desk.run(call()) == 110
 
@@ -85,7 +92,7 @@ def test_what_headers_say_reaches_the_limiter() -> None:
     state = LimitState(tokens_left=5)
     desk = Desk(said(limits=state))
     desk.run(desk.call())
-    assert desk.limiter.learned == [("big", state)]
+    assert desk.limiter.learned == [(BIG, state)]
 
 
 def test_an_answer_without_usage_is_charged_by_our_count() -> None:
@@ -95,7 +102,7 @@ def test_an_answer_without_usage_is_charged_by_our_count() -> None:
     assert desk.counter.learned == []
 
 
-FEW = {"big": Limits(tpm=10_000, rpm=100)}
+FEW = {BIG: Limits(tpm=10_000, rpm=100)}
 
 # -- faults that pass ----------------------------------------------------------------------------
 
@@ -231,7 +238,7 @@ def test_a_call_that_is_cancelled_gives_back_what_it_held_and_is_charged_if_it_w
 
 
 def test_a_call_that_is_cancelled_while_it_waits_for_its_turn_costs_nothing() -> None:
-    desk = Desk(said(), limits={"big": Limits(rpm=1)})
+    desk = Desk(said(), limits={BIG: Limits(rpm=1)})
 
     async def give_up() -> None:
         await desk.call()
@@ -451,7 +458,7 @@ def test_closing_closes_the_wires_that_were_opened() -> None:
 
 
 def test_a_thousand_calls_at_once_reserve_and_settle_one_by_one() -> None:
-    desk = Desk(*(said() for _ in range(1_000)), limits={"big": Limits(concurrency=10)})
+    desk = Desk(*(said() for _ in range(1_000)), limits={BIG: Limits(concurrency=10)})
 
     async def crowd() -> list[Reply]:
         async with asyncio.TaskGroup() as group:
@@ -460,3 +467,34 @@ def test_a_thousand_calls_at_once_reserve_and_settle_one_by_one() -> None:
 
     assert len(desk.run(crowd())) == 1_000
     assert len({charge.key for charge in desk.purse.charges}) == 1_000
+
+
+def test_aliases_of_one_model_share_its_limits() -> None:
+    with ModelStub(first_byte_s=0.01) as stub:
+        price = PriceSettings(input_per_mtok=1, output_per_mtok=1)
+        told: dict[str, Any] = {"provider": "stub", "model": "gpt-4o-mini", "price": price}
+        provider = ProviderSettings(
+            kind="openai", base_url=stub.base_url, api_key=Secret(stub.api_key)
+        )
+        llm = LlmSettings(
+            providers={"stub": provider},
+            models={
+                "quick": ModelSettings(**told, concurrency=3),
+                "thorough": ModelSettings(**told, concurrency=2),
+            },
+        )
+
+        async def crowd() -> None:
+            gateway = build_gateway(llm)
+            try:
+                asks = [
+                    question(model, key=f"{model}{number}")
+                    for model in ("quick", "thorough")
+                    for number in range(10)
+                ]
+                await asyncio.gather(*(gateway.call(ask) for ask in asks))
+            finally:
+                await gateway.close()
+
+        asyncio.run(crowd())
+    assert stub.max_in_flight == 2

@@ -53,11 +53,14 @@ EXAMPLES: Final[Mapping[str, str]] = MappingProxyType(
         "sleep": 'with: {duration: "5m"}',
     }
 )
+VERIFIED: Final = ("python", "shell", "http", "llm")
 TARGET_RE: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
 
 
 def action_faults(task: Task, place: str) -> Iterator[Fault]:
     """Yield what is wrong with what `task` runs; nothing is imported or looked up."""
+    if task.verify:
+        yield from _verify_faults(task, place)
     if task.tasks:
         yield from _block_faults(task, place)
         return
@@ -81,6 +84,25 @@ def action_faults(task: Task, place: str) -> Iterator[Fault]:
         )
     else:
         yield from _argument_faults(task, kind, place)
+
+
+def _verify_faults(task: Task, place: str) -> Iterator[Fault]:
+    if not re.fullmatch(KINDS["python"], task.verify, re.ASCII):
+        yield Fault(
+            code="PDM-D108",
+            message=f"{task.verify[:120]!r} is no function to verify with.",
+            why="What tells whether an earlier attempt did its work is a plain function.",
+            fix=f"Write verify: {FORMS['python']}.",
+            pointer=f"{place}/verify",
+        )
+    elif task.tasks or task.uses.partition(":")[0] not in VERIFIED:
+        yield Fault(
+            code="PDM-D109",
+            message=f"Task {task.name!r} cannot be verified.",
+            why=f"Only what runs as an attempt can: {', '.join(VERIFIED)}.",
+            fix="Take `verify` away.",
+            pointer=f"{place}/verify",
+        )
 
 
 def _block_faults(task: Task, place: str) -> Iterator[Fault]:

@@ -104,6 +104,13 @@ def _tool_faults(
             fix="Give the tool a `name:`.",
             pointer=place,
         )
+    if tool.verify and not TARGET_RE.fullmatch(tool.verify):
+        yield Fault(
+            code="PDM-D108",
+            message=f"{tool.verify[:80]!r} is no function to verify a call of a tool with.",
+            fix="Write verify: python:package.module:function",
+            pointer=f"{place}/verify",
+        )
     yield from _reach_faults(tool, place)
 
 

@@ -52,7 +52,9 @@ class AgentTool(Plain, frozen=True, kw_only=True):
     """`read` or `write`; default: what the tool says of itself, and `write` if it says nothing."""
     on_lost: str = ""
     """`retry` or `in_doubt`: what a call cut off by a crash means; default: `in_doubt` for
-    tools that write, so that nothing happens twice without a person."""
+    tools that write, so that nothing happens twice without a person; `retry` with `verify`."""
+    verify: str = ""
+    """`python:module:function` that tells what an earlier attempt of a call has done, or None."""
     roots: tuple[str, ...] = ()
     """Folders that files may be read from; default: the folder of the definition."""
     hosts: tuple[str, ...] = ()

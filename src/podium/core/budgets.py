@@ -29,6 +29,7 @@ __all__ = [
     "Usage",
     "dollars",
     "fit",
+    "owner_of",
     "pots_of_attempt",
     "pots_of_run",
     "raised",
@@ -123,12 +124,18 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     per: Per = Per.TOTAL
     limits: Limits = Limits()
     on_limit: OnLimit = OnLimit.DENY
+    organization: str = ""
+    """The only organization it holds for; empty: all of them."""
 
     @property
     def name(self) -> str:
-        """Return what people call it, such as `user:ann/day` or `organization/month`."""
+        """Return what people call it, such as `user:ann/day` or `organization/month`.
+
+        A rule of one organization begins with its name: `acme/user:ann/day`.
+        """
         whom = f"{self.scope}:{self.key}" if self.key else str(self.scope)
-        return f"{whom}/{self.per}"
+        owner = f"{self.organization}/" if self.organization else ""
+        return f"{owner}{whom}/{self.per}"
 
 
 class Pot(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -184,7 +191,7 @@ def pots_of_attempt(budgets: Iterable[Budget], payer: Payer, now_us: int) -> Ite
     for budget in budgets:
         window = _window(budget, payer, now_us)
         if window is not None and _matches(budget, payer):
-            account = f"{budget.scope}:{_subject(budget.scope, payer)}@{window}"
+            account = f"{budget.scope}:{_holder(budget.scope, payer)}@{window}"
             yield Pot(account, budget.limits, budget.on_limit, budget.name)
 
 
@@ -214,9 +221,41 @@ def _subject(scope: Scope, payer: Payer) -> str:
     return subject
 
 
+def _holder(scope: Scope, payer: Payer) -> str:
+    """Return whose account it is: two organizations may each have a user or an agent `ann`."""
+    subject = _subject(scope, payer)
+    is_plain = payer.organization == DEFAULT_OWNER and "/" not in subject
+    if scope in _SHARED_NAMES and not is_plain:
+        return f"{payer.organization}/{subject}"
+    return subject
+
+
+DEFAULT_OWNER: Final = "default"
+"""The organization whose accounts need no prefix."""
+_SHARED_NAMES: Final = frozenset({Scope.USER, Scope.WORKFLOW, Scope.AGENT})
+
+
+def owner_of(account: str) -> tuple[str, str]:
+    """Return the organization of an account, or the run that tells: one of them is empty.
+
+    >>> owner_of("user:acme/ann@2030-01"), owner_of("step:a[3]@run_00000101")
+    (('acme', ''), ('', 'run_00000101'))
+    """
+    scope, _, rest = account.partition(":")
+    if scope == Scope.RUN:
+        return "", rest
+    holder, _, window = rest.rpartition("@")
+    if scope == Scope.STEP:
+        return "", window
+    if scope == Scope.ORGANIZATION:
+        return holder, ""
+    return holder.partition("/")[0] if "/" in holder else DEFAULT_OWNER, ""
+
+
 def _matches(budget: Budget, payer: Payer) -> bool:
     subject = _subject(budget.scope, payer)
-    return bool(subject) and budget.key in {"", subject}
+    is_theirs = budget.organization in {"", payer.organization}
+    return bool(subject) and is_theirs and budget.key in {"", subject}
 
 
 # --- whether there is enough --------------------------------------------------------------------

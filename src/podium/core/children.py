@@ -9,7 +9,7 @@ from podium.core.state import Step
 from podium.core.template import ExpressionFailure
 from podium.core.turn import ChildAsked, Turn
 
-__all__ = ["arguments_of", "child_of"]
+__all__ = ["arguments_of", "child_of", "stand_in_of"]
 
 
 def child_of(turn: Turn, step: Step) -> ChildAsked:
@@ -34,9 +34,17 @@ def arguments_of(turn: Turn, step: Step) -> Any:
     if kind != "agent":
         return arguments
     agents = turn.plan.workflow.agents or {}
+    name = stand_in_of(turn, step) or name
     if name not in agents:
         raise _undeclared(name)
     return agent_input(agents, name, arguments)
+
+
+def stand_in_of(turn: Turn, step: Step) -> str:
+    """Return the agent that an operator let stand in for the step's own, or ""."""
+    stand_ins = turn.state.stand_ins
+    kind, _, name = turn.task_of(step).uses.partition(":") if stand_ins else ("", "", "")
+    return stand_ins.get(step.path) or stand_ins.get(name, "") if kind == "agent" else ""
 
 
 def _undeclared(slug: str) -> ExpressionFailure:

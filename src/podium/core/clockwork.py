@@ -34,7 +34,9 @@ def wake(turn: Turn, message: Wake) -> None:
 
 def _wake_step(turn: Turn, step: Step) -> None:
     status = step.status
-    if status is StepStatus.RUNNING or is_late(turn, step):
+    if step.no in turn.state.deadlines:
+        _wake_question(turn, step)
+    elif status is StepStatus.RUNNING or is_late(turn, step):
         _end_late(turn, step)
     elif status is StepStatus.RETRYING:
         begin(turn, step)
@@ -45,6 +47,14 @@ def _wake_step(turn: Turn, step: Step) -> None:
         turn.move_step(step, StepStatus.QUEUED)
     else:
         _wake_waiting(turn, step)
+
+
+def _wake_question(turn: Turn, step: Step) -> None:
+    _, expires_us = turn.state.deadlines[step.no]
+    if expires_us and expires_us <= turn.now_us:
+        turn.fail_step(step, late(step, "approval expiry"), reason="approval_expired")
+    else:
+        turn.escalate(step)
 
 
 def _wake_waiting(turn: Turn, step: Step) -> None:
@@ -63,7 +73,7 @@ def _end_late(turn: Turn, step: Step) -> None:
     if step.graph is not None or step.fan is not None:
         cancel_below(turn, step.no, reason="total_timeout")
     elif step.child_run:
-        turn.cancel_child(step)
+        turn.let_go(step, step.child_run, "out of time")
     turn.fail_step(step, late(step, "total timeout"), reason="total_timeout")
 
 

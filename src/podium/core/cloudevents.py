@@ -169,9 +169,10 @@ def _ended(state: RunState, step: Step | None, record: ev.StepEnded, old: RunSta
     data = _step_data(step, status, reason=record.reason) | _error(record.error)
     if step.fan is not None and step.kind is StepKind.MAP:
         data |= {"items_done": step.fan.done, "items_failed": step.fan.failures}
-    if step.kind is StepKind.CHILD and step.child_run:
-        data["child_run_id"] = run_id(step.child_run)
-        if status in _CHILD_ENDS:
+    if step.kind is StepKind.CHILD:
+        if step.child_run:
+            data["child_run_id"] = run_id(step.child_run)
+        if status is StepStatus.FAILED or (status in _CHILD_ENDS and step.child_run):
             return f"child.{status.label}", data
     return f"step.{status.label}", data
 
@@ -208,7 +209,13 @@ def _decided(
     return f"approval.{word}", _some(approval_id=number, by=record.by, comment=record.comment)
 
 
-_DECISIONS: Final = {1: "approved", 2: "rejected", 3: "edited_and_approved"}
+_DECISIONS: Final = {
+    1: "approved",
+    2: "rejected",
+    3: "edited_and_approved",
+    4: "expired",
+    5: "cancelled",
+}
 
 
 def _budget(
@@ -243,6 +250,37 @@ def _carried(state: RunState, step: Step | None, record: ev.StepCarried, old: Ru
     return "run.carried", {"step": record.path}
 
 
+def _escalated(
+    state: RunState, step: Step | None, record: ev.ApprovalEscalated, old: RunStatus
+) -> Told:
+    number = approval_id(approval_no(state.run_no, record.no))
+    return "approval.escalated", _some(approval_id=number, to=record.to)
+
+
+def _reworked(state: RunState, step: Step | None, record: ev.StepReworked, old: RunStatus) -> Told:
+    return "step.reworked", _some(comment=record.comment)
+
+
+def _edited(state: RunState, step: Step | None, record: ev.StepEdited, old: RunStatus) -> Told:
+    return "run.edited", _some(step=record.path, by=record.by)
+
+
+def _replaced(
+    state: RunState, step: Step | None, record: ev.AgentsReplaced, old: RunStatus
+) -> Told:
+    return "run.edited", _some(agents=record.agents, by=record.by)
+
+
+def _discarded(
+    state: RunState, step: Step | None, record: ev.LetterDiscarded, old: RunStatus
+) -> Told:
+    return "step.discarded", _some(by=record.by)
+
+
+def _steered(state: RunState, step: Step | None, record: ev.RunSteered, old: RunStatus) -> Told:
+    return "run.steered", _some(verb=record.verb, step=record.step, by=record.by)
+
+
 _TELL: Final[dict[type, Callable[[RunState, Step | None, Any, RunStatus], Told]]] = {
     ev.RunStarted: _started,
     ev.RunMoved: _moved,
@@ -257,4 +295,10 @@ _TELL: Final[dict[type, Callable[[RunState, Step | None, Any, RunStatus], Told]]
     ev.StepCarried: _carried,
     ev.BudgetAsked: _budget,
     ev.BudgetGranted: _budget,
+    ev.ApprovalEscalated: _escalated,
+    ev.StepReworked: _reworked,
+    ev.StepEdited: _edited,
+    ev.AgentsReplaced: _replaced,
+    ev.LetterDiscarded: _discarded,
+    ev.RunSteered: _steered,
 }

@@ -6,6 +6,8 @@ carries the news of ended steps outwards and opens what became ready, without re
 chain of ten thousand steps needs no stack.
 """
 
+from typing import Any
+
 from podium.core import events as ev
 from podium.core.attempts import interrupt, settle_attempt
 from podium.core.clockwork import wake
@@ -31,6 +33,7 @@ from podium.core.opening import (
     start_queued,
 )
 from podium.core.payload import ErrorRecord, decode_error
+from podium.core.refusals import Refused, wrong_state
 from podium.core.state import ROOT, RunState
 from podium.core.states import RunStatus, StepKind, StepStatus
 from podium.core.turn import CONTINUED, Turn
@@ -47,15 +50,15 @@ def begin_run(turn: Turn) -> None:
     drain(turn)
 
 
-def decide(turn: Turn, message: Message) -> str | None:
-    """Apply `message`; return None if it was applied, or one sentence that says why not."""
-    refusal: str | None = None
+def decide(turn: Turn, message: Message) -> Refused | None:
+    """Apply `message`; return None if it was applied, or say why not."""
+    refusal: Refused | None = None
     verb = VERBS.get(type(message))
     if verb is not None:
-        refusal = verb(turn, message)
+        refusal = _stale(turn, message) or verb(turn, message)
     elif type(message) is AttemptDone:
         if not settle_attempt(turn, message):
-            refusal = "the attempt is not the one the step waits for"
+            refusal = wrong_state("the attempt is not the one the step waits for")
     elif type(message) is Wake:
         wake(turn, message)
     elif type(message) is Interrupted:
@@ -64,6 +67,14 @@ def decide(turn: Turn, message: Message) -> str | None:
         _decide_code(turn, message)
     drain(turn)
     return refusal
+
+
+def _stale(turn: Turn, message: Any) -> Refused | None:
+    """Return the refusal of a message whose sender has not seen what happened since."""
+    seq = turn.state.seq
+    if message.seen_seq in {0, seq}:
+        return None
+    return Refused("stale", f"the run is at event {seq} by now, and {message.seen_seq} was seen")
 
 
 def _decide_code(turn: Turn, message: Message) -> None:

@@ -15,7 +15,9 @@ from podium.core.agents import AgentSpec
 from podium.core.budgets import Limits
 
 __all__ = [
+    "ApprovalPolicy",
     "Checkpoint",
+    "ClosePolicy",
     "Join",
     "JoinKind",
     "Loop",
@@ -70,6 +72,15 @@ class OnLost(StrEnum):
 
     RETRY = "retry"
     IN_DOUBT = "in_doubt"
+
+
+class ClosePolicy(StrEnum):
+    """What becomes of a child run when the step that started it is cancelled."""
+
+    CANCEL = "cancel"
+    ABORT = "abort"
+    ABANDON = "abandon"
+    """It goes on, and nobody waits for it."""
 
 
 class Priority:
@@ -135,6 +146,19 @@ class Tolerance(Model, frozen=True, kw_only=True):
     percent: float | None = None
 
 
+class ApprovalPolicy(Model, frozen=True, kw_only=True):
+    """Who may answer the questions about a task, and until when."""
+
+    expires_us: int | None = None
+    """How long an answer is waited for; then the step fails."""
+    escalate_us: int | None = None
+    """After how long somebody else is told."""
+    escalate_to: str = ""
+    """Who: a name, a team, an address; it means what those who listen make of it."""
+    four_eyes: bool = False
+    """Whoever asked for the run cannot approve it."""
+
+
 class Loop(Model, frozen=True, kw_only=True):
     """Repeat a task until an expression over its last output is true."""
 
@@ -187,12 +211,18 @@ class Task(Model, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     priority: int = Priority.NORMAL
     on_lost: OnLost = OnLost.RETRY
+    verify: str = ""
+    """`python:module:function` that is asked before every attempt but the first: given the same
+    arguments, it returns what an earlier attempt has done, or None if nothing happened yet."""
     max_recoveries: int = 3
     idempotency_key: str | None = None
     optional: bool = False
     """A failure of an optional task does not fail the run."""
     budget: Limits | None = None
     """What the step may use of models, over all its attempts; of a child run: with it."""
+    approval: ApprovalPolicy | None = None
+    """How its checkpoint, or the approval that it is, is answered."""
+    close_policy: ClosePolicy = ClosePolicy.CANCEL
     executor: str | None = None
     pool: str | None = None
     extensions: Json = None

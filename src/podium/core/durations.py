@@ -39,7 +39,8 @@ def parse_duration(value: object) -> int | None:
     if isinstance(value, int):
         return value * SECOND_US
     if isinstance(value, float):
-        return round(value * SECOND_US) if math.isfinite(value) else None
+        micros = value * SECOND_US
+        return round(micros) if math.isfinite(micros) else None
     if not isinstance(value, str) or len(value) > TEXT_CHARS_MAX:
         return None
     return _parse_text(value.strip())

@@ -14,21 +14,27 @@ from podium.core.budgets import Pot
 
 __all__ = [
     "FORMAT",
+    "AgentsReplaced",
     "ApprovalAsked",
     "ApprovalDecided",
+    "ApprovalEscalated",
     "AttemptEnded",
     "BudgetAsked",
     "BudgetGranted",
     "ChildLinked",
     "Event",
+    "LetterDiscarded",
     "RunMoved",
     "RunReopened",
     "RunStarted",
+    "RunSteered",
     "SignalReceived",
     "StepCarried",
+    "StepEdited",
     "StepEnded",
     "StepMoved",
     "StepOpened",
+    "StepReworked",
     "pack",
     "unpack",
 ]
@@ -57,6 +63,10 @@ class RunStarted(Record, frozen=True, tag=1):
     labels: dict[str, str] = {}
     pots: Sequence[Pot] = ()
     """The budgets per run that it falls under: those of its parent, and its own."""
+    requesters: Sequence[str] = ()
+    """Who asked for the run; a child run was asked for by whoever asked for its parent."""
+    lineage: Sequence[str] = ()
+    """The names of the workflows above it, the outermost first."""
 
 
 class RunMoved(Record, frozen=True, tag=2):
@@ -167,6 +177,10 @@ class ApprovalAsked(Record, frozen=True, tag=12):
     no: int
     prompt: str
     payload_hash: str
+    escalate_us: int = 0
+    """When somebody else is told that it waits; 0: never."""
+    expires_us: int = 0
+    """When it is too late to answer; 0: never."""
 
 
 class BudgetAsked(Record, frozen=True, tag=13):
@@ -193,6 +207,50 @@ class BudgetGranted(Record, frozen=True, tag=14):
     by: str = ""
 
 
+class ApprovalEscalated(Record, frozen=True, tag=15):
+    """Nobody answered in time; `to` is told, and may answer as well."""
+
+    no: int
+    to: str
+
+
+class StepReworked(Record, frozen=True, tag=16):
+    """A person sent a result back: the step is forgotten, so that its graph opens it anew."""
+
+    no: int
+    comment: str = ""
+
+
+class StepEdited(Record, frozen=True, tag=17):
+    """An operator gave the step at `path` other arguments, for this and later generations."""
+
+    path: str
+    arguments: bytes
+    by: str = ""
+
+
+class AgentsReplaced(Record, frozen=True, tag=18):
+    """An operator let other agents stand in: slug, or path of a step → slug."""
+
+    agents: dict[str, str]
+    by: str = ""
+
+
+class RunSteered(Record, frozen=True, tag=20):
+    """An operator told an open run to go on with a step, or without it."""
+
+    verb: str
+    step: str = ""
+    by: str = ""
+
+
+class LetterDiscarded(Record, frozen=True, tag=19):
+    """An operator gave up a parked step."""
+
+    no: int
+    by: str = ""
+
+
 Event = (
     RunStarted
     | RunMoved
@@ -208,6 +266,12 @@ Event = (
     | ApprovalAsked
     | BudgetAsked
     | BudgetGranted
+    | ApprovalEscalated
+    | StepReworked
+    | StepEdited
+    | AgentsReplaced
+    | LetterDiscarded
+    | RunSteered
 )
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

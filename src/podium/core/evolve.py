@@ -20,7 +20,7 @@ from podium.core.states import (
     check_step_move,
 )
 
-__all__ = ["evolve", "fold"]
+__all__ = ["PARKED", "evolve", "fold"]
 
 # Tuples, because calling an IntEnum class costs more than the rest of folding a small event.
 _STATUSES: Final = tuple(StepStatus)
@@ -28,6 +28,8 @@ _KINDS: Final = tuple(StepKind)
 _QUEUED: Final = StepStatus.QUEUED
 _RUNNING: Final = StepStatus.RUNNING
 _COMPLETED: Final = StepStatus.COMPLETED
+PARKED: Final = "recoveries_spent"
+"""Why a step ended that lies among the dead letters."""
 _SPENDS_RETRY: Final = frozenset({AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT})
 _SPENDS_RECOVERY: Final = frozenset({AttemptOutcome.CRASHED, AttemptOutcome.LOST})
 
@@ -60,6 +62,8 @@ def _run_started(state: RunState, event: ev.RunStarted, at_us: int) -> None:
     state.generation = event.generation
     state.labels = event.labels
     state.pots = tuple(event.pots)
+    state.requesters = list(event.requesters)
+    state.lineage = list(event.lineage)
     state.created_us = at_us
 
 
@@ -68,6 +72,8 @@ def _run_moved(state: RunState, event: ev.RunMoved, at_us: int) -> None:
     check_run_move(state.status, new)
     if state.status is RunStatus.RUNNING:
         state.running_us += at_us - state.running_since_us
+    if event.by:
+        state.held_by = event.by
     if new is RunStatus.PAUSED:
         state.paused_since_us = at_us
     elif state.status is RunStatus.PAUSED and new.is_open:
@@ -215,6 +221,8 @@ def _step_ended(state: RunState, event: ev.StepEnded, at_us: int) -> None:
     step.error = event.error
     if state.appeals:
         state.appeals.pop(event.no, None)
+    if event.reason == PARKED:
+        state.parked[event.no] = step.path
     _enter(state, step, status, at_us)
     if event.no == ROOT:
         return
@@ -249,6 +257,8 @@ def _forget(state: RunState, step: Step) -> None:
         _forget(state, child)
     del state.steps[step.no]
     state.paths.pop(step.path, None)
+    if state.parked:
+        state.parked.pop(step.no, None)
 
 
 def _signal_received(state: RunState, event: ev.SignalReceived, at_us: int) -> None:
@@ -271,10 +281,26 @@ _GIVEN: Final = frozenset({_COMPLETED, StepStatus.CHECKPOINT_PENDING})
 
 def _approval_asked(state: RunState, event: ev.ApprovalAsked, at_us: int) -> None:
     state.approvals[event.no] = event.payload_hash
+    if event.escalate_us or event.expires_us:
+        _await_answer(state, event.no, event.escalate_us, event.expires_us)
+
+
+def _await_answer(state: RunState, no: int, escalate_us: int, expires_us: int) -> None:
+    state.deadlines[no] = (escalate_us, expires_us)
+    step = state.steps[no]
+    step.wake_us = min(filter(None, (escalate_us, expires_us)), default=0)
+    if step.wake_us:
+        heappush(state.timers, (step.wake_us, no))
+
+
+def _approval_escalated(state: RunState, event: ev.ApprovalEscalated, at_us: int) -> None:
+    _await_answer(state, event.no, 0, state.deadlines[event.no][1])
 
 
 def _approval_decided(state: RunState, event: ev.ApprovalDecided, at_us: int) -> None:
     state.approvals.pop(event.no, None)
+    if state.deadlines:
+        state.deadlines.pop(event.no, None)
     step = state.steps[event.no]
     if step.reason in _ASKED_AGAIN and event.decision in _ALLOWS:
         # Whoever lets it run again gives it its time again: the wait was not its own.
@@ -302,6 +328,8 @@ def _run_reopened(state: RunState, event: ev.RunReopened, at_us: int) -> None:
     what had ended well stays as it is.
     """
     state.generation += 1
+    if event.by and event.verb != "child" and event.by not in state.requesters:
+        state.requesters.append(event.by)
     state.ended_us = state.running_us = 0
     state.output = state.error = None
     for no in event.anew:
@@ -315,7 +343,8 @@ def _run_reopened(state: RunState, event: ev.RunReopened, at_us: int) -> None:
             # An item that ran out of time: what it has done stays done.
             _reopen_container(state, step, at_us)
         else:
-            _requeue(state, step, at_us)
+            # A child run that was mended is still the one the step waits for.
+            _requeue(state, step, at_us, keeps_child=event.verb == "child")
     below: dict[int, list[Step]] = {}
     for step in state.steps.values():
         if step.no != ROOT:
@@ -354,13 +383,15 @@ def _is_consequence(step: Step) -> bool:
     return step.status is StepStatus.SKIPPED and step.reason == "upstream"
 
 
-def _requeue(state: RunState, step: Step, at_us: int) -> None:
+def _requeue(state: RunState, step: Step, at_us: int, *, keeps_child: bool = False) -> None:
     _return_to_parent(state, step, at_us)
     _move(state, step, _QUEUED)
     step.failures = step.recoveries = step.started_us = step.ended_us = step.held_us = 0
     step.error = None
     step.reason = "retry"
-    if step.child_run:
+    if state.parked:
+        state.parked.pop(step.no, None)
+    if step.child_run and not keeps_child:
         step.former.append(step.child_run)
         step.child_run = 0
     _enter(state, step, _QUEUED, at_us)
@@ -434,6 +465,32 @@ def _count(state: RunState, step: Step, counts: dict[int, int]) -> None:
             counts[status] = counts.get(status, 0) + count
 
 
+def _step_reworked(state: RunState, event: ev.StepReworked, at_us: int) -> None:
+    step = state.steps[event.no]
+    parent = state.steps[step.scope]
+    count, _ = state.feedback.get(step.path, (0, ""))
+    state.feedback[step.path] = (count + 1, event.comment)
+    if parent.graph is not None:
+        parent.graph.open -= 1
+    _forget_member(state, parent, step)
+
+
+def _step_edited(state: RunState, event: ev.StepEdited, at_us: int) -> None:
+    state.edits[event.path] = event.arguments
+
+
+def _agents_replaced(state: RunState, event: ev.AgentsReplaced, at_us: int) -> None:
+    state.stand_ins |= event.agents
+
+
+def _letter_discarded(state: RunState, event: ev.LetterDiscarded, at_us: int) -> None:
+    state.parked.pop(event.no, None)
+
+
+def _run_steered(state: RunState, event: ev.RunSteered, at_us: int) -> None:
+    """Keep who asked in the journal: what followed is in the records after it."""
+
+
 def _budget_asked(state: RunState, event: ev.BudgetAsked, at_us: int) -> None:
     asked = Amounts(event.cost_nano, event.tokens, event.calls, event.time_us)
     state.appeals[event.no] = (event.account, asked)
@@ -458,4 +515,10 @@ _APPLY: Final[dict[type, Callable[[RunState, Any, int], None]]] = {
     ev.StepCarried: _step_carried,
     ev.BudgetAsked: _budget_asked,
     ev.BudgetGranted: _budget_granted,
+    ev.ApprovalEscalated: _approval_escalated,
+    ev.StepReworked: _step_reworked,
+    ev.StepEdited: _step_edited,
+    ev.AgentsReplaced: _agents_replaced,
+    ev.LetterDiscarded: _letter_discarded,
+    ev.RunSteered: _run_steered,
 }

@@ -4,6 +4,8 @@ A run id is `run_` and eight characters of Crockford's base 32 (no i, l, o, u), 
 be read aloud, sorts by time of creation, and needs no look-up to become a number again.
 """
 
+import re
+from contextlib import suppress
 from typing import Final
 
 from podium.errors import RequestError
@@ -17,8 +19,10 @@ __all__ = [
     "pack_key",
     "parse_approval_id",
     "parse_run_id",
+    "parse_schedule_id",
     "parse_step_id",
     "run_id",
+    "schedule_id",
     "slot_of",
     "step_id",
     "unpack_key",
@@ -31,6 +35,8 @@ SEQ_BITS: Final = 24
 EVENTS_MAX: Final = (1 << SEQ_BITS) - 1
 RUN_NO_MAX: Final = (1 << 39) - 1
 SLOTS: Final = 4096
+# One text for each number: no leading zeros, no digits of other scripts, no number without end.
+STEP_RE: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 def run_id(run_no: int) -> str:
@@ -49,7 +55,8 @@ def run_id(run_no: int) -> str:
 def parse_run_id(text: str) -> int:
     """Return the run number of a public id; raises `RequestError` if it is not one."""
     body = text.removeprefix("run_").lower()
-    if text.startswith("run_") and len(body) == RUN_DIGITS and all(c in VALUES for c in body):
+    is_ours = text.isascii() and text.startswith("run_") and len(body) == RUN_DIGITS
+    if is_ours and all(char in VALUES for char in body):
         number = 0
         for char in body:
             number = number * 32 + VALUES[char]
@@ -72,8 +79,10 @@ def parse_step_id(text: str) -> tuple[int, int]:
     """Return run and step number of a step id; raises `RequestError` if it is not one."""
     prefix, _, rest = text.partition("_")
     run, _, step = rest.partition("_")
-    if prefix == "stp" and step.isdecimal() and len(run) == RUN_DIGITS:
-        return parse_run_id("run_" + run), int(step)
+    if prefix == "stp" and STEP_RE.fullmatch(step) and len(run) == RUN_DIGITS:
+        number = int(step)
+        if number <= EVENTS_MAX:
+            return parse_run_id("run_" + run), number
     raise RequestError(
         f"{text!r} is not a step id.",
         why="A step id looks like stp_00000101_3.",
@@ -112,6 +121,24 @@ def parse_approval_id(text: str) -> int:
         f"{text!r} is not an approval id.",
         why="An approval id looks like apr_00000101_3.",
         fix="List what waits with `podium approvals list`.",
+        code="PDM-R001",
+    )
+
+
+def schedule_id(schedule_no: int) -> str:
+    """Return the public id of a schedule."""
+    return f"sch_{run_id(schedule_no)[4:]}"
+
+
+def parse_schedule_id(text: str) -> int:
+    """Return the number of a schedule id; raises `RequestError` if it is not one."""
+    if text.startswith("sch_"):
+        with suppress(RequestError):
+            return parse_run_id(f"run_{text[4:]}")
+    raise RequestError(
+        f"{text!r} is not a schedule id.",
+        why="A schedule id is 'sch_' and eight letters or digits, such as sch_00000101.",
+        fix="List the schedules with `podium schedules list`.",
         code="PDM-R001",
     )
 

@@ -23,6 +23,7 @@ __all__ = [
     "CodeStep",
     "Continue",
     "Decide",
+    "Discard",
     "Interrupted",
     "Mail",
     "Message",
@@ -42,6 +43,9 @@ class Mailed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     by: str = ""
     """Who asked, for the audit trail."""
+    seen_seq: int = 0
+    """The last event of the run that the sender saw: refused as stale if there were more since.
+    0: whatever has happened."""
 
 
 class Cancel(Mailed, frozen=True, kw_only=True):
@@ -65,15 +69,24 @@ class Resume(Mailed, frozen=True, kw_only=True):
 
 
 class Retry(Mailed, frozen=True, kw_only=True):
-    """Run failed steps again: `step` by path, or all that failed."""
+    """Run failed steps again: `step` by path or by number, or all that failed.
+
+    To a run that is open it says: try again now what only waits for its turn.
+    """
 
     step: str = ""
+    step_no: int = 0
+    arguments: bytes | None = None
+    """Arguments to take instead: an object is merged into those of the definition."""
+    agents: dict[str, str] = {}
+    """Agents that stand in from now on: slug, or path of a step → slug."""
 
 
 class Skip(Mailed, frozen=True, kw_only=True):
     """Take `output` for the failed step `step` (or the last one that failed) and go on."""
 
     step: str = ""
+    step_no: int = 0
     output: bytes | None = None
 
 
@@ -89,11 +102,17 @@ class Decide(Mailed, frozen=True, kw_only=True):
 
     step_no: int
     decision: str
-    """approve, reject or edit."""
+    """approve, reject, edit or rework (reject, and do it again)."""
     payload_hash: str = ""
     comment: str = ""
     payload: bytes | None = None
     """The edited payload, for `edit`."""
+
+
+class Discard(Mailed, frozen=True, kw_only=True):
+    """Give up the parked step `step_no`: nobody will replay it."""
+
+    step_no: int
 
 
 class ChildStarted(Mailed, frozen=True, kw_only=True):
@@ -132,6 +151,7 @@ Mail = (
     | Skip
     | Signal
     | Decide
+    | Discard
     | ChildStarted
     | ChildEnded
     | Continue

@@ -6,9 +6,11 @@ from heapq import heappop
 from typing import Any, Final
 
 from podium.core import events as ev
-from podium.core.children import child_of
+from podium.core.children import child_of, stand_in_of
 from podium.core.definition import Checkpoint, JoinKind, Task
 from podium.core.durations import parse_duration
+from podium.core.gates import hold, is_behind_gate, is_edited, is_gate, will_feed_work
+from podium.core.ids import run_id
 from podium.core.limits import expires_us, is_late, late, limit_us
 from podium.core.payload import ErrorRecord, pack_value
 from podium.core.plan import PlannedTask
@@ -20,6 +22,7 @@ from podium.core.template import ExpressionFailure
 from podium.core.turn import Turn
 
 __all__ = [
+    "ask_before",
     "begin",
     "consider",
     "exceeded",
@@ -67,14 +70,31 @@ def consider(turn: Turn, scope_no: int, task: int) -> None:
         return
     path = f"{scope.path}/{planned.name}" if scope.path else planned.name
     carried = turn.state.carried.get(path)
-    if carried is not None:
+    if carried is not None and not _asks_anew(turn, planned):
         step = _open(turn, scope, planned, StepStatus.PENDING)
-        turn.end_step(step, StepStatus.COMPLETED, output=carried, reason="carried")
+        _take_over(turn, step, planned, carried)
     elif not verdict:
         step = _open(turn, scope, planned, StepStatus.PENDING)
         turn.end_step(step, StepStatus.SKIPPED, reason="upstream")
     else:
         _open_if_wanted(turn, scope, planned)
+
+
+def _asks_anew(turn: Turn, planned: PlannedTask) -> bool:
+    """Return whether an approval of another run was asked for work that is done again here."""
+    return planned.task.uses == "approval" and will_feed_work(turn, planned)
+
+
+def _take_over(turn: Turn, step: Step, planned: PlannedTask, output: bytes) -> None:
+    """End a step with its result in the run that this one was forked from.
+
+    What a person approved there holds there: if anything is built on it, they are asked again.
+    """
+    if not is_gate(planned.task) or not will_feed_work(turn, planned):
+        turn.end_step(step, StepStatus.COMPLETED, output=output, reason="carried")
+        return
+    prompt = f"Take over the result of {step.path} from {run_id(turn.state.forked_from)}?"
+    hold(turn, step, output=output, reason="checkpoint", prompt=prompt)
 
 
 def _join(turn: Turn, scope: Step, planned: PlannedTask) -> bool | None:
@@ -172,11 +192,20 @@ def _expression_error(step: Step, failure: ExpressionFailure) -> ErrorRecord:
 
 
 def _open_task(turn: Turn, scope: Step, planned: PlannedTask, count: int) -> None:
-    if planned.task.checkpoint is Checkpoint.BEFORE:
+    if planned.task.checkpoint is Checkpoint.BEFORE or _was_changed(turn, scope, planned):
         step = _open(turn, scope, planned, StepStatus.CHECKPOINT_PENDING, count=count)
-        _ask_before(turn, step)
+        ask_before(turn, step)
         return
     _open_instance(turn, scope, planned, kind=_outer_kind(planned), count=count)
+
+
+def _was_changed(turn: Turn, scope: Step, planned: PlannedTask) -> bool:
+    """Return whether an operator changed what a person had let pass by."""
+    state = turn.state
+    if not state.edits and not state.stand_ins:
+        return False
+    path = f"{scope.path}/{planned.name}" if scope.path else planned.name
+    return is_edited(state, path, planned) and is_behind_gate(turn.plan, planned.index)
 
 
 def _outer_kind(planned: PlannedTask) -> StepKind:
@@ -393,17 +422,21 @@ def _begin_approval(turn: Turn, step: Step) -> None:
         request = turn.request_of(step)
         prompt, expires_us = request.prompt, request.wake_us
         payload = request.payload or b"\xc0"
-    turn.move_step(step, StepStatus.WAITING, reason="checkpoint", wake_us=expires_us)
+    # It may be asked once more while it waits: whoever asks people may have lost the question.
+    if step.status is not StepStatus.WAITING:
+        turn.move_step(step, StepStatus.WAITING, reason="checkpoint", wake_us=expires_us)
     turn.ask(step, prompt=prompt, payload=payload, expires_us=expires_us)
 
 
-def _ask_before(turn: Turn, step: Step) -> None:
+def ask_before(turn: Turn, step: Step) -> None:
+    """Ask a person whether a step may start, showing what it would start with."""
     try:
         payload = pack_value(_checkpoint_payload(turn, step))
     except ExpressionFailure as failure:
         turn.fail_step(step, _expression_error(step, failure))
         return
-    prompt = f"Start {step.path}?"
+    stand_in = stand_in_of(turn, step)
+    prompt = f"Start {step.path}{f' with the agent {stand_in}' if stand_in else ''}?"
     turn.ask(step, prompt=prompt, payload=payload)
 
 

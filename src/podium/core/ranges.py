@@ -60,6 +60,8 @@ RANGES: Final = MappingProxyType(
         "max_parallel_steps": Range(1, 100_000, "max_parallel_steps: 8"),
         "max_parallel": Range(1, 100_000, "max_parallel: 16"),
         "at_least": Range(1, TASKS_MAX, "join: {at_least: 2}"),
+        "expires_in": _duration(MILLISECOND_US, 10 * YEAR_US, "approval: {expires_in: 2d}"),
+        "escalate_after": _duration(MILLISECOND_US, 10 * YEAR_US, "approval: {escalate_after: 4h}"),
         "failures": Range(0, 1_000_000, "tolerate: {failures: 2}"),
         "percent": Range(0, 100, "tolerate: {percent: 5}"),
         "max_iterations": Range(1, 100_000, "loop: {max_iterations: 100}"),

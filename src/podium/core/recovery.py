@@ -3,12 +3,14 @@
 from collections.abc import Collection, Iterator
 
 from podium.core.definition import JoinKind
+from podium.core.messages import Retry, Skip
 from podium.core.payload import decode_error
+from podium.core.refusals import Refused, wrong_state
 from podium.core.state import ROOT, Step
 from podium.core.states import StepStatus
 from podium.core.turn import Turn
 
-__all__ = ["below_or_self", "consequences", "culprits", "failed_at", "is_below"]
+__all__ = ["below_or_self", "consequences", "culprits", "failed_at", "is_below", "path_of"]
 
 _GOES_ON = frozenset({StepStatus.FAILED, StepStatus.RUNNING, StepStatus.CANCELLED})
 _NOT_A_STEP = frozenset({"PDM-T003", "PDM-T010", "PDM-T011"})
@@ -26,17 +28,38 @@ def culprits(turn: Turn) -> list[Step]:
     return list(_below(turn, turn.state.root))
 
 
-def failed_at(turn: Turn, path: str) -> Step | str:
+def path_of(turn: Turn, message: Retry | Skip) -> str | Refused:
+    """Return the path of the step that a message names, by path or by number."""
+    state = turn.state
+    if not message.step_no:
+        return message.step if message.step in state.paths else _no_such(turn, message.step)
+    step = state.steps.get(message.step_no)
+    if step is not None and step.no != ROOT:
+        return step.path
+    if message.step_no >= state.next_no:
+        return Refused("unknown_step", f"the run has no step number {message.step_no}")
+    return Refused("stale", f"step number {message.step_no} was opened anew since, or completed")
+
+
+def _no_such(turn: Turn, path: str) -> Refused:
+    name = path.partition("/")[0].partition("[")[0]
+    if name in {turn.plan.tasks[index].name for index in turn.plan.roots}:
+        return wrong_state(f"step {path!r} has not begun, or has completed")
+    return Refused("unknown_step", f"the run has no step {path!r}")
+
+
+def failed_at(turn: Turn, path: str) -> Step | Refused:
     """Return the failed step at `path`, or why it cannot be taken up again."""
     steps = turn.state.steps
     step = steps.get(turn.state.paths.get(path, -1))
     if step is None or step.status is not StepStatus.FAILED:
-        return f"step {path!r} has not failed"
+        return wrong_state(f"step {path!r} has not failed")
     at = step
     while at.scope != ROOT:
         at = steps[at.scope]
         if at.status not in _GOES_ON:
-            return f"step {path!r} is part of {at.path!r}, which {at.status.label} without it"
+            sentence = f"step {path!r} is part of {at.path!r}, which {at.status.label} without it"
+            return wrong_state(sentence)
     return step
 
 

@@ -217,4 +217,12 @@ def render_arguments(turn: Turn, step: Step) -> Any:
     planned = turn.plan.tasks[step.task]
     parent = turn.state.steps[step.scope]
     scope = scope_at(turn, parent, step.index, planned.arguments.references)
-    return planned.arguments.render(scope)
+    arguments = planned.arguments.render(scope)
+    edit = turn.state.edits.get(step.path)
+    return arguments if edit is None else _edited(arguments, turn.plan.decode(edit))
+
+
+def _edited(arguments: Any, edit: Any) -> Any:
+    """Return arguments as an operator changed them: an object is merged, the rest replaced."""
+    both = isinstance(arguments, dict) and isinstance(edit, dict)
+    return {**arguments, **edit} if both else edit

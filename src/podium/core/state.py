@@ -126,12 +126,37 @@ class RunState(msgspec.Struct):
     carried: dict[str, bytes] = {}
     approvals: dict[int, str] = {}
     """Payload hash of what people were shown, by step, while it is undecided."""
+    deadlines: dict[int, tuple[int, int]] = {}
+    """When an open question is escalated and when it expires, by step; 0: never (again)."""
+    requesters: list[str] = []
+    """Who asked for what the run does: who started it, and who opened it again."""
+    lineage: list[str] = []
+    """The names of the workflows above the run, the outermost first."""
+    feedback: dict[str, tuple[int, str]] = {}
+    """How often a person sent a result back, and what was written last, by path of the step."""
+    edits: dict[str, bytes] = {}
+    """Arguments that an operator gave instead, by path of the step."""
+    stand_ins: dict[str, str] = {}
+    """Agents that stand in for others: slug or path of a step → slug."""
+    held_by: str = ""
+    """Who paused or cancelled it."""
+    parked: dict[int, str] = {}
+    """Paths of the steps that lie among the dead letters, by number."""
     is_code: bool = False
 
     @property
     def root(self) -> Step:
         """Return the step that stands for the whole run."""
         return self.steps[ROOT]
+
+    def rework_of(self, step: Step) -> tuple[int, str]:
+        """Return how often `step`, or what it is part of, was sent back, and the last comment."""
+        around: Step | None = step
+        while self.feedback and around is not None:
+            if around.path in self.feedback:
+                return self.feedback[around.path]
+            around = self.steps[around.scope] if around.no != ROOT else None
+        return 0, ""
 
     def children(self, step: Step) -> list[Step]:
         """Return the steps directly below a block, or the kept items of a map or loop."""

@@ -146,9 +146,9 @@ _STEP_ENDS: Final = frozenset({S.COMPLETED, S.FAILED, S.SKIPPED, S.CANCELLED})
 STEP_MOVES: Final = MappingProxyType(
     {
         S.PENDING: frozenset({S.QUEUED, S.RUNNING, S.WAITING, S.CHECKPOINT_PENDING}) | _STEP_ENDS,
-        S.QUEUED: frozenset({S.RUNNING, S.WAITING}) | _STEP_ENDS,
+        S.QUEUED: frozenset({S.RUNNING, S.WAITING, S.CHECKPOINT_PENDING}) | _STEP_ENDS,
         S.RUNNING: frozenset({S.QUEUED, S.RETRYING, S.WAITING, S.CHECKPOINT_PENDING}) | _STEP_ENDS,
-        S.RETRYING: frozenset({S.QUEUED, S.RUNNING}) | _STEP_ENDS,
+        S.RETRYING: frozenset({S.QUEUED, S.RUNNING, S.CHECKPOINT_PENDING}) | _STEP_ENDS,
         S.WAITING: frozenset({S.QUEUED, S.RUNNING, S.CHECKPOINT_PENDING}) | _STEP_ENDS,
         S.CHECKPOINT_PENDING: frozenset({S.QUEUED, S.RUNNING, S.WAITING}) | _STEP_ENDS,
         S.COMPLETED: frozenset({S.COMPENSATING}),
@@ -168,7 +168,7 @@ RUN_VERBS: Final = MappingProxyType(
         "pause": frozenset({R.QUEUED, R.RUNNING, R.WAITING}),
         "resume": frozenset({R.PAUSED}),
         "retry": frozenset({R.FAILED}),
-        "skip": frozenset({R.FAILED}),
+        "skip": frozenset({R.FAILED, R.RUNNING, R.WAITING}),
         "signal": _OPEN_RUN - {R.CANCELLING, R.COMPENSATING},
     }
 )

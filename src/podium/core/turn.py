@@ -11,9 +11,9 @@ from hashlib import sha256
 from typing import Any, Final
 
 from podium.core import events as ev
-from podium.core.definition import RetryPolicy, Task
+from podium.core.definition import ApprovalPolicy, ClosePolicy, RetryPolicy, Task
 from podium.core.evolve import evolve
-from podium.core.messages import Cancel, ChildEnded, CodeStep, Mail
+from podium.core.messages import Abort, Cancel, ChildEnded, CodeStep, Mail
 from podium.core.payload import ErrorRecord, encode_error
 from podium.core.plan import Plan
 from podium.core.receipts import Receipt
@@ -71,6 +71,7 @@ class ApprovalAsked:
     payload: bytes
     payload_hash: str
     expires_us: int
+    four_eyes: bool = False
 
 
 @dataclass(slots=True)
@@ -98,6 +99,13 @@ class Turn:
     approvals: tuple[ApprovalAsked, ...] = ()
     decided: tuple[ev.ApprovalDecided, ...] = ()
     """Approvals closed in this turn."""
+    escalated: tuple[ev.ApprovalEscalated, ...] = ()
+    reworked: tuple[int, ...] = ()
+    """Steps that are to be done again: their questions were answered so in this turn."""
+    letters: tuple[tuple[int, str, str], ...] = ()
+    """(step, path, status) of parked steps that were replayed or discarded."""
+    came_home: bool = False
+    """Whether what is decided was waiting when the run came home, stranded in its work."""
     posts: tuple[tuple[int, Mail], ...] = ()
     """Messages to other runs, or to the run's own inbox."""
     touched: dict[int, Step] = field(default_factory=dict)
@@ -119,6 +127,8 @@ class Turn:
             self.approvals
             or self.decided
             or self.parked
+            or self.letters
+            or self.escalated
             or self.posts
             or self.receipts
             or self.grants
@@ -208,7 +218,7 @@ class Turn:
         if was is StepStatus.RUNNING and step.kind is StepKind.TASK and status in _CUT_OFF:
             self.stops += ((step.no, step.attempts),)
         elif step.child_run and status is StepStatus.CANCELLED:
-            self.cancel_child(step)
+            self.let_go(step, step.child_run, "parent cancelled")
         if step.no in self.state.approvals:
             self._close_approval(step, reason)
         if step.fan is not None:
@@ -226,10 +236,26 @@ class Turn:
         self.end_step(step, StepStatus.FAILED, error=encode_error(error), reason=reason)
 
     def ask(self, step: Step, *, prompt: str, payload: bytes, expires_us: int = 0) -> None:
-        """Ask a person about `step`; the answer is bound to the hash of `payload`."""
+        """Ask a person about `step`; the answer is bound to the hash of `payload`.
+
+        Without `expires_us`, the policy of its task says until when.
+        """
         digest = sha256(payload).hexdigest()
-        self.emit(ev.ApprovalAsked(step.no, prompt, digest))
-        self.approvals += (ApprovalAsked(step.no, prompt, payload, digest, expires_us),)
+        policy = self.task_of(step).approval or _NO_POLICY
+        escalate_us = self.now_us + policy.escalate_us if policy.escalate_us else 0
+        if not expires_us and policy.expires_us:
+            expires_us = self.now_us + policy.expires_us
+        self.emit(ev.ApprovalAsked(step.no, prompt, digest, escalate_us, expires_us))
+        self.approvals += (
+            ApprovalAsked(step.no, prompt, payload, digest, expires_us, policy.four_eyes),
+        )
+
+    def escalate(self, step: Step) -> None:
+        """Record that the question about `step` was left unanswered for too long."""
+        policy = self.task_of(step).approval or _NO_POLICY
+        record = ev.ApprovalEscalated(step.no, policy.escalate_to)
+        self.emit(record)
+        self.escalated += (record,)
 
     def grant(self, step: Step, by: str) -> None:
         """Record that a person grants what `step` asked of a budget."""
@@ -239,10 +265,18 @@ class Turn:
         self.emit(record)
         self.grants += (record,)
 
-    def cancel_child(self, step: Step) -> None:
-        """Pass a cancellation on to the child run of `step`."""
-        news = Cancel(by="parent", reason="parent cancelled")
-        self.posts += ((step.child_run, news),)
+    def let_go(self, step: Step | None, run_no: int, reason: str) -> None:
+        """Do with a child run of `step`, which is not awaited any more, what its policy says."""
+        news: dict[ClosePolicy, Mail] = {
+            ClosePolicy.CANCEL: Cancel(by="parent", reason=reason),
+            ClosePolicy.ABORT: Abort(by="parent", reason=reason),
+        }
+        policy = ClosePolicy.CANCEL
+        # A durable function that cannot be run any more cannot say what it wished, either.
+        if step is not None and (step.task >= 0 or step.no in self.facts.requests):
+            policy = self.task_of(step).close_policy
+        if policy in news:
+            self.posts += ((run_no, news[policy]),)
 
     def _close_approval(self, step: Step, reason: str) -> None:
         """Withdraw a question whose step ended without an answer."""
@@ -277,6 +311,7 @@ class Turn:
             self.posts += ((state.parent_run, news),)
 
 
+_NO_POLICY: Final = ApprovalPolicy()
 _APPROVAL_EXPIRED: Final = 4
 _EMPTY: Final[deque[Any]] = deque()
 

@@ -15,7 +15,10 @@ from podium.core.budgets import Limits as BudgetLimits
 from podium.core.charges import NANO
 from podium.core.definition import (
     TASKS_MAX,
+    Checkpoint,
+    ClosePolicy,
     JoinKind,
+    OnLost,
     RetryPolicy,
     Settings,
     Task,
@@ -320,6 +323,13 @@ def _combination_faults(task: Task, place: str) -> Iterator[Fault]:
         ),
         ("tolerate", task.tolerate, "for_each", task.for_each is not None),
         ("output", task.output, "tasks", bool(task.tasks)),
+        ("approval", task.approval, "checkpoint", _asks_somebody(task)),
+        (
+            "close_policy",
+            None if task.close_policy is ClosePolicy.CANCEL else task.close_policy,
+            "uses: workflow:…",
+            task.uses.partition(":")[0] in {"workflow", "agent"},
+        ),
     ):
         if value is not None and not has:
             yield Fault(
@@ -355,10 +365,18 @@ def _combination_faults(task: Task, place: str) -> Iterator[Fault]:
         )
 
 
+def _asks_somebody(task: Task) -> bool:
+    is_gate = task.checkpoint is not Checkpoint.NONE or task.uses == "approval"
+    return is_gate or task.on_lost is OnLost.IN_DOUBT
+
+
 def _task_values(task: Task) -> Iterator[Value]:
     yield "max_parallel", "max_parallel", task.max_parallel
     yield "priority", "priority", task.priority
     yield "max_recoveries", "max_recoveries", task.max_recoveries
+    if task.approval:
+        yield "expires_in", "approval/expires_in", task.approval.expires_us
+        yield "escalate_after", "approval/escalate_after", task.approval.escalate_us
     if task.tolerate:
         yield "failures", "tolerate/failures", task.tolerate.failures
         yield "percent", "tolerate/percent", task.tolerate.percent

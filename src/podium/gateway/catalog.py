@@ -55,6 +55,11 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens it can write in one call."""
     fallbacks: Fallbacks = Fallbacks()
 
+    @property
+    def key(self) -> str:
+        """Return what the provider counts: aliases of one model share its limits and breaker."""
+        return f"{self.provider}/{self.name}"
+
 
 class Catalog:
     """All providers and models; complete and consistent, or not made at all.

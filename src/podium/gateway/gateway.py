@@ -1,10 +1,10 @@
 """The way to language models: one call in, limits, budgets, retries and fallbacks around it."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from uuid import uuid4
 
-from podium.core.breaker import BreakerPolicy
+from podium.core.breaker import Breaker, BreakerPolicy
 from podium.gateway.asking import Answer, Ask, Estimate, Tell, silent
 from podium.gateway.catalog import Catalog, Provider
 from podium.gateway.health import Health
@@ -43,7 +43,7 @@ class Gateway:
         self._open_wire = wires
         self._wires: dict[str, ModelWire] = {}
         self._quotes = Quotes(catalog=catalog, counter=counter, prices=prices)
-        health = Health(breaker or BreakerPolicy(), clock_us=clock_us)
+        self._health = health = Health(breaker or BreakerPolicy(), clock_us=clock_us)
         self._place = Place(
             catalog=catalog,
             quotes=self._quotes,
@@ -96,6 +96,10 @@ class Gateway:
             cost_nano_max=quote.cost_nano_max,
             prices=quote.prices,
         )
+
+    def breakers(self) -> Mapping[str, Breaker]:
+        """Return the breakers of models that were asked, by `provider/model`."""
+        return self._health.breakers()
 
     async def close(self) -> None:
         """Close every connection; safe to repeat."""

@@ -30,6 +30,10 @@ class Health:
         self._clock_us = clock_us
         self._breakers: dict[str, Breaker] = {}
 
+    def breakers(self) -> dict[str, Breaker]:
+        """Return every breaker that was ever asked for, by its key."""
+        return dict(self._breakers)
+
     def opens_in_s(self, key: str) -> float:
         """Return how long until a call may pass; 0 if one may now."""
         breaker = self._breakers.get(key)

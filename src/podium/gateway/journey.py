@@ -161,14 +161,13 @@ class Journey:
 
     async def _reserved(self, quote: Quote) -> Payment:
         """Return what has to be had before a request is sent, all of it or nothing."""
-        books, alias = self._place.books, quote.model.alias
-        breaker = f"{quote.provider.name}/{quote.model.name}"
+        books, breaker = self._place.books, quote.model.key
         if books.health.opens_in_s(breaker) > 0:  # before anybody queues for nothing
             raise self._broken(quote, breaker)
         hold = await self._held(quote)
         try:
             lease = await books.limiter.acquire(
-                alias,
+                quote.model.key,
                 tokens=quote.tokens_expected,
                 priority=self._ask.priority,
                 owner=self._ask.owner or self._ask.agent,

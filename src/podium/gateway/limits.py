@@ -49,6 +49,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     share: float = 1.0
     """The part of `rpm` and `tpm` that is this process's."""
 
+    def tightened(self, other: "Limits") -> "Limits":
+        """Return the lower limit of each kind."""
+        return Limits(
+            rpm=_lower(self.rpm, other.rpm),
+            tpm=_lower(self.tpm, other.tpm),
+            concurrency=_lower(self.concurrency, other.concurrency),
+            share=min(self.share, other.share),
+        )
+
+
+def _lower(one: int | None, other: int | None) -> int | None:
+    return min((each for each in (one, other) if each is not None), default=None)
+
 
 class Lease:
     """Room for one call: end it with `settle` or `release`; the first of them counts."""

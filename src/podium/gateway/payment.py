@@ -144,4 +144,4 @@ class Payment:
 
     def _learn(self, limits: LimitState) -> None:
         if limits != LimitState():
-            self._books.limiter.learn(self._quote.model.alias, limits)
+            self._books.limiter.learn(self._quote.model.key, limits)

@@ -14,7 +14,12 @@ from typing import Protocol
 import msgspec
 
 from podium.core.receipts import Receipt
+from podium.ports.access import Access
+from podium.ports.feed import Feed, JournalRecord
 from podium.ports.ledger import GrantRow, Ledger
+from podium.ports.operation import Operation
+from podium.ports.schedules import Schedules, ScheduleWrite
+from podium.ports.webhooks import Webhooks
 
 __all__ = [
     "ApprovalDecision",
@@ -24,6 +29,7 @@ __all__ = [
     "Committed",
     "DeadLetterRow",
     "DefinitionRow",
+    "Escalation",
     "JournalRecord",
     "MessageRow",
     "NodeRow",
@@ -139,6 +145,17 @@ class ApprovalRow(Row, frozen=True, kw_only=True):
     decided_us: int | None = None
     decided_by: str = ""
     comment: str = ""
+    requested_by: str = ""
+    """Who asked for what is to be approved, by name."""
+    four_eyes: bool = False
+    """Whether none of them may approve it."""
+    escalated_us: int | None = None
+    """When it had waited for so long that somebody else was told; it still waits."""
+    escalated_to: str = ""
+    edited: bytes | None = None
+    """What was approved instead of `payload`, if it was edited."""
+    rework: bool = False
+    """Whether it was rejected in order to be done again."""
 
 
 class ApprovalDecision(Row, frozen=True, kw_only=True):
@@ -150,10 +167,23 @@ class ApprovalDecision(Row, frozen=True, kw_only=True):
     decided_us: int
     decided_by: str = ""
     comment: str = ""
+    edited: bytes | None = None
+    rework: bool = False
+
+
+class Escalation(Row, frozen=True, kw_only=True):
+    """An approval that waits was brought to the notice of somebody else."""
+
+    approval_no: int
+    at_us: int
+    to: str
 
 
 class DeadLetterRow(Row, frozen=True, kw_only=True):
-    """Parked work: a step whose recoveries are spent."""
+    """Parked work: a step whose recoveries are spent.
+
+    Written again with another status it keeps the time and the reason it was parked for.
+    """
 
     run_no: int
     step_no: int
@@ -161,6 +191,7 @@ class DeadLetterRow(Row, frozen=True, kw_only=True):
     reason: str
     created_us: int
     status: str = "parked"
+    """parked, replayed, discarded or expired."""
 
 
 class MessageRow(Row, frozen=True, kw_only=True):
@@ -182,16 +213,8 @@ class OutcomeRow(Row, frozen=True, kw_only=True):
     seq: int
     detail: str = ""
     decided_us: int = 0
-
-
-class JournalRecord(Row, frozen=True, kw_only=True):
-    """The events of one run in one tick, packed."""
-
-    run_no: int
-    first_seq: int
-    count: int
-    format: int
-    body: bytes
+    word: str = ""
+    """Of a refusal: one of `core.refusals.WORDS`."""
 
 
 class RunWrite(Row, frozen=True, kw_only=True):
@@ -224,6 +247,8 @@ class RunWrite(Row, frozen=True, kw_only=True):
     approvals: Sequence[ApprovalRow] = ()
     decisions: Sequence[ApprovalDecision] = ()
     """Applied after `approvals`; a decision on an unknown approval changes nothing."""
+    escalations: Sequence[Escalation] = ()
+    """Applied like decisions."""
     dead_letters: Sequence[DeadLetterRow] = ()
     consumed: Sequence[str] = ()
     """Inbox messages to delete."""
@@ -235,6 +260,8 @@ class RunWrite(Row, frozen=True, kw_only=True):
     receipts: Sequence[Receipt] = ()
     """What attempts that ended have to settle: charges for the ledger, holds given back."""
     grants: Sequence[GrantRow] = ()
+    schedule: ScheduleWrite | None = None
+    """What the schedule that starts this run becomes; refused as OVERTAKEN if it moved on."""
 
 
 class Batch(Row, frozen=True, kw_only=True):
@@ -256,6 +283,8 @@ class RefusalKind(IntEnum):
     """The idempotency key belongs to `existing`."""
     DATA = 3
     """The data of this run cannot be stored (a CHECK, a NUL in text); others went through."""
+    OVERTAKEN = 4
+    """The schedule that would start this run is no longer as it was decided on."""
 
 
 class Refusal(Row, frozen=True, kw_only=True):
@@ -300,6 +329,8 @@ class NodeRow(Row, frozen=True, kw_only=True):
 class DefinitionRow(Row, frozen=True, kw_only=True):
     """One published version of a workflow. Versions are immutable; `active` is a pointer."""
 
+    organization: str
+    """Whose it is: names and numbers are those of the organization."""
     name: str
     def_hash: str
     label: str
@@ -344,10 +375,12 @@ class StoreStats(msgspec.Struct, kw_only=True):
     busy: int = 0
 
 
-class Store(Ledger, Protocol):
+class Store(Access, Feed, Ledger, Operation, Schedules, Webhooks, Protocol):
     """See the module docstring. Methods are called on the event loop thread only."""
 
     stats: StoreStats
+    uid: str
+    """What no other store has; known once the store is open. It never changes."""
 
     def now_us(self) -> int:
         """Return the store's time; never goes back, costs no I/O."""
@@ -450,7 +483,11 @@ class Store(Ledger, Protocol):
     async def runs(
         self, where: RunFilter, *, limit: int, before: int | None = None
     ) -> Sequence[RunRow]:
-        """Return runs newest first, those with `run_no < before` (keyset paging)."""
+        """Return runs newest first, those that come after the run `before` (keyset paging).
+
+        The newest is the one created last; of those created at the same time, the one with the
+        highest number. The child runs of a run (`parent_run`) come in the order of their numbers.
+        """
 
     async def events(
         self, run_no: int, *, after: int = 0, limit: int = 1000
@@ -461,26 +498,53 @@ class Store(Ledger, Protocol):
         """Return step rows with `step_no > after`, in order."""
 
     async def approvals(
-        self, *, pending: bool = True, run_no: int | None = None, limit: int = 100
+        self,
+        *,
+        pending: bool = True,
+        run_no: int | None = None,
+        organization: str = "",
+        limit: int = 100,
+        after: int | None = None,
     ) -> Sequence[ApprovalRow]:
-        """Return approvals, oldest first."""
+        """Return approvals, oldest first: those that come after the approval `after`."""
 
     async def approval(self, approval_no: int) -> ApprovalRow | None:
         """Return one approval."""
 
-    async def dead_letters(self, *, limit: int = 100) -> Sequence[DeadLetterRow]:
-        """Return parked work, oldest first."""
+    async def dead_letters(
+        self,
+        *,
+        status: str = "parked",
+        organization: str = "",
+        limit: int = 100,
+        after: tuple[int, int] | None = None,
+    ) -> Sequence[DeadLetterRow]:
+        """Return work in `status` ("" for any), oldest first: what comes after step `after`.
+
+        `after` is the run number and step number of the last one seen.
+        """
+
+    async def dead_letter(self, run_no: int, step_no: int) -> DeadLetterRow | None:
+        """Return what became of one step that was parked once."""
 
     # -- definitions ---------------------------------------------------------------------------
 
     async def publish(self, row: DefinitionRow, *, activate: bool = True) -> DefinitionRow:
         """Record a version (no-op if the hash is known) and point the name at it if `activate`."""
 
-    async def definition(self, name: str, version: str = "") -> DefinitionRow | None:
+    async def deactivate(self, organization: str, name: str) -> bool:
+        """Let a name point at no version, and return whether it pointed at one.
+
+        Nothing new is started under it until a version is published or made active again.
+        """
+
+    async def definition(
+        self, organization: str, name: str, version: str = ""
+    ) -> DefinitionRow | None:
         """Return a version by hash prefix (≥ 6), label or number; the active one by default."""
 
     async def definition_by_hash(self, def_hash: str) -> DefinitionRow | None:
-        """Return the version with exactly this hash, active or not."""
+        """Return the version with exactly this hash, active or not, whosever it is."""
 
-    async def definitions(self, name: str = "") -> Sequence[DefinitionRow]:
+    async def definitions(self, organization: str, name: str = "") -> Sequence[DefinitionRow]:
         """Return the active version of every name, or all versions of one name, newest first."""

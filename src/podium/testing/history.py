@@ -176,8 +176,8 @@ def _effects_were_recorded_first(evidence: Evidence) -> Iterator[str]:
             yield f"{what} ran twice"
         seen.add((done.key, done.attempt))
         walk = runs.get(done.run_id)
-        generation = int(done.key.rpartition("/")[2])
-        seq = walk.starts.get((done.step, generation, done.attempt)) if walk else None
+        life = done.key.rpartition("/")[2]
+        seq = walk.starts.get((done.step, life, done.attempt)) if walk else None
         if seq is None or walk is None:
             yield f"{what} ran and is not in the journal"
         elif order[walk.run_no, seq] >= done.commits:

@@ -62,8 +62,8 @@ class Walk:
         self.run_no = row.run_no
         self.plan = plan
         self.faults: list[str] = []
-        self.starts: dict[tuple[str, int, int], int] = {}
-        """(path, generation, attempt) → seq of the event that started the attempt."""
+        self.starts: dict[tuple[str, str, int], int] = {}
+        """(path, generation and rework, attempt) → seq of the event that started the attempt."""
         self.marks: Counter[str] = Counter()
         """Who is named in verbs, signals and decisions, and how often."""
         self.children: list[int] = []
@@ -113,7 +113,7 @@ class Walk:
             self.complain(f"the run was {was.label} and went on")
         self._reopened = False
         self.status = new
-        if event.by and event.reason not in {"retry", "skip"}:
+        if event.by and event.reason not in {"retry", "skip", "child"}:
             self.marks[event.by] += 1
 
     def _run_reopened(self, event: ev.RunReopened) -> None:
@@ -208,7 +208,10 @@ class Walk:
         if step.kind is not StepKind.TASK:
             return
         step.attempts += 1
-        self.starts[step.path, self.generation, self._state.steps[step.no].attempts] = self._seq
+        state = self._state.steps[step.no]
+        rework, _ = self._state.rework_of(state)
+        life = f"{self.generation}.{rework}" if rework else f"{self.generation}"
+        self.starts[step.path, life, state.attempts] = self._seq
         if self.status not in _GOING:
             self.complain(f"{step.path!r} started while the run was {self.status.label}")
         retries, recoveries = CODE_RETRIES_MAX, CODE_RECOVERIES_MAX
@@ -239,6 +242,8 @@ class Walk:
         new = StepStatus(event.status)
         self._move(step, new)
         step.reason = event.reason
+        if new is StepStatus.SKIPPED and event.reason == "operator":
+            self._check_substitute(step)
         if new is not StepStatus.COMPLETED:
             return
         if (step.path, self.generation) in self._completed:
@@ -254,6 +259,12 @@ class Walk:
             if gate or step.kind is StepKind.APPROVAL:
                 self.complain(f"{step.path!r} completed without its approval")
 
+    def _check_substitute(self, step: Seen) -> None:
+        """Check that nobody got around a person by skipping what asks one."""
+        is_gate = self._checkpoint(step) is not Checkpoint.NONE or step.kind is StepKind.APPROVAL
+        if is_gate and not step.approved:
+            self.complain(f"{step.path!r} was skipped without its approval")
+
     # -- people and children -------------------------------------------------------------------
 
     def _asked(self, event: ev.ApprovalAsked) -> None:
@@ -265,6 +276,36 @@ class Walk:
             self.complain(f"{step.path!r} was decided and nobody was asked")
         step.asked = False
         step.approved = event.decision in _APPROVING
+        policy = self.plan.tasks[step.task].task.approval if step.task >= 0 else None
+        is_alone = policy is not None and policy.four_eyes and event.by in self._state.requesters
+        if step.approved and is_alone:
+            self.complain(f"{step.path!r} was approved by {event.by}, who had asked for it")
+        if event.by:
+            self.marks[event.by] += 1
+
+    def _escalated(self, event: ev.ApprovalEscalated) -> None:
+        if not self._steps[event.no].asked:
+            self.complain(f"{self._steps[event.no].path!r} was escalated and nobody was asked")
+
+    def _reworked(self, event: ev.StepReworked) -> None:
+        """Forget a step that is done again, with all that was below it."""
+        gone = {event.no}
+        if self._steps[event.no].status is not StepStatus.CHECKPOINT_PENDING:
+            self.complain(f"{self._steps[event.no].path!r} was sent back and was not held")
+        for no, step in list(self._steps.items()):
+            if no in gone or (step.scope in gone and step.no != ROOT):
+                gone.add(no)
+                del self._steps[no]
+                self._completed.discard((step.path, self.generation))
+
+    def _steered(self, event: ev.RunSteered) -> None:
+        self.marks[event.by] += 1
+        for step in self._steps.values():
+            if event.verb == "retry" and event.step in {"", step.path}:
+                # An operator has cut the wait short.
+                step.wake_us = 0
+
+    def _discarded(self, event: ev.LetterDiscarded) -> None:
         if event.by:
             self.marks[event.by] += 1
 
@@ -283,6 +324,10 @@ _READERS: Final[dict[type, Callable[[Walk, Any], None]]] = {
     ev.ApprovalAsked: Walk._asked,
     ev.ApprovalDecided: Walk._decided,
     ev.ChildLinked: Walk._linked,
+    ev.ApprovalEscalated: Walk._escalated,
+    ev.StepReworked: Walk._reworked,
+    ev.RunSteered: Walk._steered,
+    ev.LetterDiscarded: Walk._discarded,
 }
 
 

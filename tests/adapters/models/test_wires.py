@@ -208,6 +208,23 @@ def test_stop_sequences_are_refused_where_there_are_none() -> None:
     assert sent_body("anthropic", request(stop=("END",)))["stop_sequences"] == ["END"]
 
 
+def test_a_key_in_any_language_is_sent_in_ascii_and_stays_one_of_a_kind() -> None:
+    seen: list[str] = []
+
+    def answer(received: Received) -> Said:
+        seen.append(received.headers["idempotency-key"])
+        return Said(500)
+
+    for key in ("run/ask[a b]/1", "run/ask[Müller]/1", "run/ask[M%C3%BCller]/1", "a\r\nb: c"):
+        fault_of(wire("openai", answer), request(idempotency_key=key))
+    assert seen == [
+        "run/ask[a%20b]/1",
+        "run/ask[M%C3%BCller]/1",
+        "run/ask[M%25C3%25BCller]/1",
+        "a%0D%0Ab:%20c",
+    ]
+
+
 # -- broken and hostile answers ------------------------------------------------------------------
 
 

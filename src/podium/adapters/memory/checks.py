@@ -89,6 +89,7 @@ def _faults(write: RunWrite) -> Iterator[str]:
     for decision in write.decisions:
         yield fault_in_values(decision)
         yield _broken_approval(decision)
+    yield from map(fault_in_values, write.escalations)
     for letter in write.dead_letters:
         yield fault_in_values(letter)
         yield "" if letter.status in DEAD_LETTER_STATUSES else "dead letter status"
@@ -131,6 +132,7 @@ def _broken_approval(row: ApprovalRow | ApprovalDecision) -> str:
         "generation": isinstance(row, ApprovalDecision) or row.generation > 0,
         "decided_us of a pending one": row.status != ApprovalStatus.PENDING or not is_decided,
         "decided_us": row.status not in answers or is_decided,
+        "rework": not row.rework or row.status == ApprovalStatus.REJECTED,
     }
     return _first_broken(rules)
 

@@ -10,10 +10,14 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from podium.adapters.memory.access import MemoryAccess
 from podium.adapters.memory.checks import fault_in_values, fault_in_write
+from podium.adapters.memory.feed import MemoryFeed
 from podium.adapters.memory.ledger import MemoryLedger
+from podium.adapters.memory.schedules import MemorySchedules
 from podium.core.states import RunStatus
 from podium.errors import StoreError
+from podium.ports.operation import LogRow
 from podium.ports.store import (
     ApprovalDecision,
     ApprovalRow,
@@ -21,6 +25,7 @@ from podium.ports.store import (
     Committed,
     DeadLetterRow,
     DefinitionRow,
+    Escalation,
     JournalRecord,
     MessageRow,
     NodeRow,
@@ -75,9 +80,17 @@ class MemoryDatabase:
         self.nodes: dict[int, NodeRow] = {}
         self.processes: dict[int, bool] = {}
         """Whether the process behind a node is alive: what an OS lock would tell."""
-        self.definitions: dict[str, DefinitionRow] = {}
-        self.active: dict[str, str] = {}
+        self.definitions: dict[tuple[str, str], DefinitionRow] = {}
+        """By organization and hash."""
+        self.active: dict[tuple[str, str], str] = {}
+        """The active hash, by organization and name."""
+        self.access = MemoryAccess(self._note_change)
+        self.feed = MemoryFeed()
+        self._tick: list[tuple[int, int]] = []
+        """Run and first sequence of each journal record of the tick that is being written."""
         self.ledger = MemoryLedger(self._has_node)
+        self.schedules = MemorySchedules(is_open=self._is_open, changed=self._grow)
+        self.logs: list[LogRow] = []
         self.next_run_no = 1
         self.version = 0
         """Grows with every change."""
@@ -89,7 +102,9 @@ class MemoryDatabase:
         if not self.is_up(batch.node_id, batch.node_epoch):
             refused = [Refusal(run_no=w.run_no, kind=RefusalKind.NODE) for w in batch.writes]
             return Committed(refused=refused)
+        self._tick = []
         answers = [self._apply(write, batch.node_id) for write in batch.writes]
+        self.feed.append(self._tick)
         self.version += 1
         return Committed(refused=[answer for answer in answers if answer is not None])
 
@@ -98,15 +113,26 @@ class MemoryDatabase:
         node = self.nodes.get(node_id)
         return node is not None and (node.state, node.epoch) == (NodeState.UP, epoch)
 
+    def _note_change(self) -> None:
+        self.version += 1
+
     def _has_node(self, node_id: int) -> bool:
         node = self.nodes.get(node_id)
         return node is not None and node.state == NodeState.UP
+
+    def _grow(self) -> None:
+        self.version += 1
+
+    def _is_open(self, run_no: int) -> bool:
+        return run_no in self.runs and is_open(self.runs[run_no])
 
     def _apply(self, write: RunWrite, node_id: int) -> Refusal | None:
         refusal = self._guard(write, node_id)
         if refusal is None:
             self._write_run(write, node_id)
             self._write_rest(write)
+            if write.schedule is not None:
+                self.schedules.change(write.schedule)
         elif self._was_applied(write, node_id):
             return None
         return refusal
@@ -121,6 +147,9 @@ class MemoryDatabase:
             refusal = None if is_ours else Refusal(run_no=write.run_no, kind=RefusalKind.HOME)
         if refusal is None and (detail := fault_in_write(write)):
             refusal = Refusal(run_no=write.run_no, kind=RefusalKind.DATA, detail=detail)
+        change = write.schedule
+        if refusal is None and change is not None and self.schedules.is_overtaken(change):
+            refusal = Refusal(run_no=write.run_no, kind=RefusalKind.OVERTAKEN)
         return refusal
 
     def _guard_create(self, write: RunWrite, node_id: int) -> Refusal | None:
@@ -191,20 +220,27 @@ class MemoryDatabase:
                 body=write.body,
             )
             self.journal.setdefault(run_no, []).append(record)
+            self._tick.append((run_no, record.first_seq))
         if write.snapshot is not None:
             self.snapshots[run_no] = (write.new_seq, write.snapshot)
         for step in write.steps:
             self.steps.setdefault(step.run_no, {})[step.step_no] = step
-        for approval in write.approvals:
-            self.approvals[approval.approval_no] = approval
-        for decision in write.decisions:
-            self._decide(decision)
-        for letter in write.dead_letters:
-            self.dead_letters[letter.run_no, letter.step_no] = letter
+        self._write_desk(write)
         self._write_messages(write)
         self.ledger.book(write.receipts)
         for granted in write.grants:
             self.ledger.grant(granted)
+
+    def _write_desk(self, write: RunWrite) -> None:
+        """Write what waits for people."""
+        for approval in write.approvals:
+            self.approvals[approval.approval_no] = approval
+        for decision in write.decisions:
+            self._decide(decision)
+        for each in write.escalations:
+            self._escalate(each)
+        for letter in write.dead_letters:
+            self._park(letter)
 
     def _decide(self, decision: ApprovalDecision) -> None:
         asked = self.approvals.get(decision.approval_no)
@@ -215,7 +251,22 @@ class MemoryDatabase:
                 decided_us=decision.decided_us,
                 decided_by=decision.decided_by,
                 comment=decision.comment,
+                edited=decision.edited,
+                rework=decision.rework,
             )
+
+    def _escalate(self, row: Escalation) -> None:
+        asked = self.approvals.get(row.approval_no)
+        if asked is not None:
+            escalated = replace(asked, escalated_us=row.at_us, escalated_to=row.to)
+            self.approvals[row.approval_no] = escalated
+
+    def _park(self, letter: DeadLetterRow) -> None:
+        key = (letter.run_no, letter.step_no)
+        known = self.dead_letters.get(key)
+        if known is not None and letter.status != "parked":
+            letter = replace(known, status=letter.status)
+        self.dead_letters[key] = letter
 
     def _write_messages(self, write: RunWrite) -> None:
         for message_id in write.consumed:
@@ -293,6 +344,27 @@ class MemoryDatabase:
         self.version += 1
         return True
 
+    # -- retention -----------------------------------------------------------------------------
+
+    def forget(self, run_nos: Sequence[int]) -> list[int]:
+        """Take closed runs that nobody holds out of every table; return which went."""
+        found = {run_no: self.runs.get(run_no) for run_no in run_nos}
+        gone = {
+            run_no: row
+            for run_no, row in found.items()
+            if row is not None and not is_open(row) and row.home is None
+        }
+        for run_no, row in gone.items():
+            self.keys.pop((row.organization, row.idempotency_key or ""), None)
+            for table in (self.runs, self.homeless, self.journal, self.snapshots, self.steps):
+                table.pop(run_no, None)
+        self.approvals = {k: a for k, a in self.approvals.items() if a.run_no not in gone}
+        self.dead_letters = {k: d for k, d in self.dead_letters.items() if k[0] not in gone}
+        self.logs[:] = [line for line in self.logs if line.run_no not in gone]
+        self.inbox = {k: mail for k, mail in self.inbox.items() if mail.run_no not in gone}
+        self.version += 1
+        return list(gone)
+
     # -- money ---------------------------------------------------------------------------------
 
     def family(self, run_no: int) -> set[int]:
@@ -309,15 +381,22 @@ class MemoryDatabase:
     def publish(self, row: DefinitionRow, *, activate: bool) -> DefinitionRow:
         """Record a version under the next number of its name, and point the name at it."""
         self.check(row)
-        if row.def_hash not in self.definitions:
-            taken = [known.number for known in self.definitions.values() if known.name == row.name]
+        key, name = (row.organization, row.def_hash), (row.organization, row.name)
+        if key not in self.definitions:
+            rows = self.definitions.values()
+            taken = [known.number for known in rows if (known.organization, known.name) == name]
             number = 1 + max(taken, default=0)
-            self.definitions[row.def_hash] = replace(row, number=number, active=False)
+            self.definitions[key] = replace(row, number=number, active=False)
         if activate:
-            self.active[row.name] = row.def_hash
+            self.active[name] = row.def_hash
         self.version += 1
-        return self.shown(self.definitions[row.def_hash])
+        return self.shown(self.definitions[key])
+
+    def deactivate(self, organization: str, name: str) -> bool:
+        """Let a name point at no version; return whether it pointed at one."""
+        self.version += 1
+        return self.active.pop((organization, name), None) is not None
 
     def shown(self, row: DefinitionRow) -> DefinitionRow:
         """Return a version as callers see it: with its `active` flag."""
-        return replace(row, active=self.active.get(row.name) == row.def_hash)
+        return replace(row, active=self.active.get((row.organization, row.name)) == row.def_hash)

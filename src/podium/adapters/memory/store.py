@@ -5,13 +5,19 @@ process can be paused, resumed and killed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from heapq import nsmallest
 from typing import TypeVar
 
+from podium.adapters.memory import desk
+from podium.adapters.memory.access import AccessPart
 from podium.adapters.memory.database import MemoryDatabase, is_open
 from podium.adapters.memory.faults import FaultKind, Faults, injected_error, no_faults
+from podium.adapters.memory.feed import FeedPart
 from podium.adapters.memory.ledger import spending_of
+from podium.adapters.memory.operation import MemoryOperation
 from podium.adapters.memory.process import CallLater, Process, loop_call_later
+from podium.adapters.memory.schedules import SchedulesPart
 from podium.core.budgets import Budget
 from podium.core.receipts import Receipt
 from podium.ports.ledger import (
@@ -50,7 +56,7 @@ RENEWALS_PER_LEASE = 3
 PREFIX_MIN = 6
 
 
-class MemoryStore(Store):
+class MemoryStore(FeedPart, AccessPart, MemoryOperation, SchedulesPart, Store):
     """One node's view of a shared database in memory."""
 
     def __init__(
@@ -64,7 +70,10 @@ class MemoryStore(Store):
         engine_known: int = 1,
     ) -> None:
         self.database = database
+        self.schedule_tables = database.schedules
+        self.access = database.access
         self.stats = StoreStats()
+        self.uid = "memory"
         self._clock = clock
         self._last_us = 0
         self.process = Process(call_later)
@@ -310,11 +319,22 @@ class MemoryStore(Store):
         """See `Store.runs`."""
 
         def find() -> list[RunRow]:
-            newest = sorted(self.database.runs.values(), key=lambda row: -row.run_no)
-            older = [row for row in newest if before is None or row.run_no < before]
+            place = _place if where.parent_run is None else _number
+            newest = sorted(self.database.runs.values(), key=place, reverse=True)
+            start = None if before is None else self._start(before, place)
+            older = [row for row in newest if start is None or place(row) < start]
             return [row for row in older if _matches(row, where)][:limit]
 
         return await self._read("runs", find)
+
+    def _start(self, before: int, place: Callable[[RunRow], tuple[int, int]]) -> tuple[int, int]:
+        """Return the place of a run in a list; one that is gone stands after the next older."""
+        row = self.database.runs.get(before)
+        if row is not None:
+            return place(row)
+        older = [row for row in self.database.runs.values() if row.run_no < before]
+        at, number = place(max(older, key=_number)) if older else (0, 0)
+        return at, number + 1
 
     async def events(
         self, run_no: int, *, after: int = 0, limit: int = 1000
@@ -331,31 +351,42 @@ class MemoryStore(Store):
         return await self._read("steps", lambda: later[:limit])
 
     async def approvals(
-        self, *, pending: bool = True, run_no: int | None = None, limit: int = 100
+        self,
+        *,
+        pending: bool = True,
+        run_no: int | None = None,
+        organization: str = "",
+        limit: int = 100,
+        after: int | None = None,
     ) -> Sequence[ApprovalRow]:
         """See `Store.approvals`."""
-
-        def find() -> list[ApprovalRow]:
-            rows = sorted(
-                self.database.approvals.values(), key=lambda row: (row.created_us, row.approval_no)
-            )
-            ours = [row for row in rows if run_no is None or row.run_no == run_no]
-            return [row for row in ours if not (pending and row.status)][:limit]
-
-        return await self._read("approvals", find)
+        work = partial(
+            desk.approvals,
+            self.database,
+            pending=pending,
+            run_no=run_no,
+            organization=organization,
+            after=after,
+        )
+        return await self._read("approvals", lambda: work()[:limit])
 
     async def approval(self, approval_no: int) -> ApprovalRow | None:
         """See `Store.approval`."""
         return await self._read("approval", lambda: self.database.approvals.get(approval_no))
 
-    async def dead_letters(self, *, limit: int = 100) -> Sequence[DeadLetterRow]:
+    async def dead_letters(
+        self,
+        *,
+        status: str = "parked",
+        organization: str = "",
+        limit: int = 100,
+        after: tuple[int, int] | None = None,
+    ) -> Sequence[DeadLetterRow]:
         """See `Store.dead_letters`."""
-
-        def find() -> list[DeadLetterRow]:
-            parked = [r for r in self.database.dead_letters.values() if r.status == "parked"]
-            return sorted(parked, key=lambda r: (r.created_us, r.run_no, r.step_no))[:limit]
-
-        return await self._read("dead_letters", find)
+        work = partial(
+            desk.dead_letters, self.database, status=status, organization=organization, after=after
+        )
+        return await self._read("dead_letters", lambda: work()[:limit])
 
     # -- budgets and the ledger ----------------------------------------------------------------
 
@@ -410,15 +441,28 @@ class MemoryStore(Store):
         rules = self.database.ledger.rules
         return await self._read("budgets", lambda: [rules[name] for name in sorted(rules)])
 
+    async def dead_letter(self, run_no: int, step_no: int) -> DeadLetterRow | None:
+        """See `Store.dead_letter`."""
+        key = (run_no, step_no)
+        return await self._read("dead_letter", lambda: self.database.dead_letters.get(key))
+
     # -- definitions ---------------------------------------------------------------------------
 
     async def publish(self, row: DefinitionRow, *, activate: bool = True) -> DefinitionRow:
         """See `Store.publish`."""
         return await self._perform("publish", lambda: self.database.publish(row, activate=activate))
 
-    async def definition(self, name: str, version: str = "") -> DefinitionRow | None:
+    async def deactivate(self, organization: str, name: str) -> bool:
+        """See `Store.deactivate`."""
+        return await self._perform(
+            "deactivate", lambda: self.database.deactivate(organization, name)
+        )
+
+    async def definition(
+        self, organization: str, name: str, version: str = ""
+    ) -> DefinitionRow | None:
         """See `Store.definition`."""
-        versions = await self.definitions(name)
+        versions = await self.definitions(organization, name)
         wanted = version.lower()
         for matches in (
             [row for row in versions if row.active and not version],
@@ -432,21 +476,32 @@ class MemoryStore(Store):
 
     async def definition_by_hash(self, def_hash: str) -> DefinitionRow | None:
         """See `Store.definition_by_hash`."""
-        row = self.database.definitions.get(def_hash)
+        found = [row for row in self.database.definitions.values() if row.def_hash == def_hash]
+        row = min(found, key=lambda row: row.organization, default=None)
         return await self._read(
             "definition_by_hash", lambda: None if row is None else self.database.shown(row)
         )
 
-    async def definitions(self, name: str = "") -> Sequence[DefinitionRow]:
+    async def definitions(self, organization: str, name: str = "") -> Sequence[DefinitionRow]:
         """See `Store.definitions`."""
 
         def find() -> list[DefinitionRow]:
-            rows = [self.database.shown(row) for row in self.database.definitions.values()]
+            all_rows = self.database.definitions.values()
+            ours = [row for row in all_rows if row.organization == organization]
+            rows = [self.database.shown(row) for row in ours]
             if name:
                 return sorted([r for r in rows if r.name == name], key=lambda r: -r.number)
             return sorted([r for r in rows if r.active], key=lambda r: r.name)
 
         return await self._read("definitions", find)
+
+
+def _place(row: RunRow) -> tuple[int, int]:
+    return row.created_us, row.run_no
+
+
+def _number(row: RunRow) -> tuple[int, int]:
+    return 0, row.run_no
 
 
 def _matches(row: RunRow, where: RunFilter) -> bool:

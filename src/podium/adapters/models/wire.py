@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -18,6 +19,7 @@ from podium.ports.models import FaultKind, ModelRequest, Piece, ProviderFault, R
 __all__ = ["HttpWire"]
 
 HIDDEN: Final = "***"
+_PLAIN: Final = "!#$&'()*+,/:;=?@[]^`{|}"
 # What reading an answer raises that is not what its protocol says.
 _UNREADABLE: Final = (
     msgspec.MsgspecError,
@@ -100,7 +102,8 @@ class HttpWire:
     ) -> AbstractAsyncContextManager[Answered]:
         headers = {"content-type": "application/json", "accept-encoding": "identity"}
         if request.idempotency_key:
-            headers["idempotency-key"] = request.idempotency_key
+            # It names a step, and so perhaps an item in any language.
+            headers["idempotency-key"] = quote(request.idempotency_key, safe=_PLAIN)
         body = msgspec.json.encode(self._dialect.body(request, stream=stream))
         return self._http.post(self._path, body, headers=headers, timeout_s=request.timeout_s)
 

@@ -18,6 +18,7 @@ __all__ = [
     "Understood",
     "abandon_node",
     "adopt",
+    "deactivate",
     "insert_node",
     "post",
     "publish",
@@ -143,12 +144,18 @@ def post(db: Database, messages: Sequence[MessageRow]) -> list[str]:
         return [m.message_id for m in messages if not db.has("outcome", (m.message_id,))]
 
 
+def deactivate(db: Database, organization: str, name: str) -> bool:
+    """Let a name point at no version; return whether it pointed at one."""
+    with db.transaction():
+        return db.changes("workflow_deactivate", (organization, name)) > 0
+
+
 def publish(db: Database, row: DefinitionRow, *, activate: bool) -> DefinitionRow:
     """Record a version and point its name at it."""
     with db.transaction():
-        values = (row.def_hash, row.name, row.label, row.body, row.created_us)
-        db.changes("definition_insert", values)
+        key = (row.organization, row.def_hash)
+        db.changes("definition_insert", (*key, row.name, row.label, row.body, row.created_us))
         if activate:
-            db.changes("workflow_activate", (row.name, row.def_hash))
-        [found] = db.all("definition_by_hash", (row.def_hash,))
+            db.changes("workflow_activate", (row.organization, row.name, row.def_hash))
+        [found] = db.all("definition_of_hash", key)
     return rows.definition(found)

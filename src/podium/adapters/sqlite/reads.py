@@ -3,24 +3,22 @@
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-import msgspec
-
 from podium.adapters.sqlite import rows
 from podium.adapters.sqlite.database import Reader, Values
 from podium.core.ids import EVENTS_MAX, pack_key
 from podium.ports.store import (
     ApprovalRow,
+    DeadLetterRow,
     DefinitionRow,
     JournalRecord,
     MessageRow,
-    RunFilter,
     RunRecord,
-    RunRow,
     StepRow,
 )
 
 __all__ = [
     "approvals",
+    "dead_letters",
     "definition",
     "events",
     "first",
@@ -28,7 +26,6 @@ __all__ = [
     "load",
     "mail",
     "next_wake_us",
-    "runs",
     "steps",
 ]
 
@@ -87,31 +84,33 @@ def steps(db: Reader, run_no: int, *, after: int, limit: int) -> list[StepRow]:
     return listing(db, "steps", (last, pack_key(run_no + 1, 0), limit), rows.step)
 
 
-def runs(db: Reader, where: RunFilter, *, limit: int, before: int | None) -> list[RunRow]:
-    """Return runs newest first."""
-    label, label_value = where.label or (None, None)
-    values = {
-        "before": before,
-        "statuses": msgspec.json.encode(where.statuses).decode() if where.statuses else None,
-        "workflow": where.workflow or None,
-        "organization": where.organization or None,
-        "created_after": where.created_after_us,
-        "created_before": where.created_before_us,
-        "label": label,
-        "label_value": label_value,
-        "parent": where.parent_run,
-        "limit": limit,
-    }
-    name = "runs" if where.parent_run is None else "children"
-    return [rows.run(row) for row in db.all(name, values)]
-
-
-def approvals(db: Reader, *, pending: bool, run_no: int | None, limit: int) -> list[ApprovalRow]:
+def approvals(
+    db: Reader,
+    *,
+    pending: bool,
+    run_no: int | None,
+    organization: str,
+    limit: int,
+    after: int | None,
+) -> list[ApprovalRow]:
     """Return approvals, oldest first."""
+    if pending and run_no is None and organization:
+        ours = (after, limit, organization)
+        return listing(db, "approvals_pending_of", ours, rows.approval)
     if pending and run_no is None:
-        return listing(db, "approvals_pending", (limit,), rows.approval)
+        return listing(db, "approvals_pending", (after, limit), rows.approval)
     bounds = (0, KEY_MAX) if run_no is None else (pack_key(run_no, 0), pack_key(run_no + 1, 0))
-    return listing(db, "approvals", (*bounds, pending, limit), rows.approval)
+    values = (*bounds, pending, organization, after, limit)
+    return listing(db, "approvals", values, rows.approval)
+
+
+def dead_letters(
+    db: Reader, *, status: str, organization: str, limit: int, after: tuple[int, int] | None
+) -> list[DeadLetterRow]:
+    """Return parked work, oldest first."""
+    name = "dead_letters_parked" if status == "parked" else "dead_letters"
+    key = None if after is None else pack_key(*after)
+    return listing(db, name, (status, organization, key, limit), rows.dead_letter)
 
 
 def mail(db: Reader, run_nos: Sequence[int]) -> list[MessageRow]:
@@ -128,11 +127,11 @@ def next_wake_us(db: Reader) -> int | None:
         return min((time[0] for time in earliest if time is not None), default=None)
 
 
-def definition(db: Reader, name: str, version: str) -> DefinitionRow | None:
+def definition(db: Reader, organization: str, name: str, version: str) -> DefinitionRow | None:
     """Return a version by label, number or hash prefix, in this order."""
     if not version:
-        return first(db, "definition_active", (name,), rows.definition)
-    versions = listing(db, "definitions_of", (name,), rows.definition)
+        return first(db, "definition_active", (organization, name), rows.definition)
+    versions = listing(db, "definitions_of", (organization, name), rows.definition)
     wanted = version.lower()
     for matches in (
         [row for row in versions if row.label == version],

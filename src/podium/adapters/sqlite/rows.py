@@ -28,6 +28,7 @@ __all__ = [
     "journal_params",
     "journal_record",
     "label_params",
+    "listed_params",
     "message",
     "node",
     "outcome",
@@ -105,6 +106,11 @@ def label_params(row: RunRow) -> list[Values]:
     return [(name, value, row.run_no) for name, value in row.labels.items()]
 
 
+def listed_params(row: RunRow) -> Values:
+    """Return the row of `run_listed`."""
+    return (row.run_no, row.organization, row.workflow, row.status, row.created_us)
+
+
 def journal_params(write: RunWrite) -> Values:
     """Return the journal row of a write."""
     first = write.old_seq + 1
@@ -119,7 +125,7 @@ def step_params(row: StepRow) -> Values:
 
 
 def run(values: Values) -> RunRow:
-    """Return a run from the columns of the queries `run`, `runs` and `children`."""
+    """Return a run from the columns of the queries `run` and `children`."""
     row = dict(zip(RunRow.__struct_fields__, values, strict=True))
     row["labels"] = msgspec.json.decode(row["labels"]) if row["labels"] else {}
     return RunRow(**row)
@@ -141,7 +147,9 @@ def journal_record(values: Values) -> JournalRecord:
 
 def approval(values: Values) -> ApprovalRow:
     """Return an approval."""
-    return _struct(ApprovalRow, values)
+    row = dict(zip(ApprovalRow.__struct_fields__, values, strict=True))
+    row["four_eyes"], row["rework"] = bool(row["four_eyes"]), bool(row["rework"])
+    return ApprovalRow(**row)
 
 
 def dead_letter(values: Values) -> DeadLetterRow:

@@ -13,6 +13,14 @@ create table store (
 
 insert into store values (1, 1, 0);
 
+-- What makes the keys that this store hands out unlike those of every other store.
+create table identity (
+  one integer primary key check (one = 1),
+  uid text not null
+) strict;
+
+insert into identity values (1, lower(hex(randomblob(6))));
+
 -- A process that runs work. autoincrement: an id that ever fenced a run is never used again.
 create table node (
   node_id integer primary key autoincrement,
@@ -135,11 +143,21 @@ create table approval (
   decided_us integer,
   decided_by text not null check (instr(decided_by, char(0)) = 0),
   comment text not null check (instr(comment, char(0)) = 0),
+  requested_by text not null check (instr(requested_by, char(0)) = 0),
+  four_eyes integer not null check (four_eyes in (0, 1)),
+  escalated_us integer,
+  escalated_to text not null check (instr(escalated_to, char(0)) = 0),
+  edited blob,
+  rework integer not null check (rework in (0, 1)),
   check (status <> 0 or decided_us is null),
-  check (status not in (1, 2, 3) or decided_us is not null)
+  check (status not in (1, 2, 3) or decided_us is not null),
+  check (rework = 0 or status = 2)
 ) strict;
 
 create index approval_pending on approval (created_us, approval_no) where status = 0;
+
+create index approval_pending_of on approval (organization, created_us, approval_no)
+  where status = 0;
 
 create table dead_letter (
   key integer primary key,
@@ -171,23 +189,32 @@ create table outcome (
   status integer not null check (status between 0 and 10),
   seq integer not null,
   detail text not null check (instr(detail, char(0)) = 0),
-  decided_us integer not null
+  decided_us integer not null,
+  word text not null check (instr(word, char(0)) = 0)
 ) strict;
 
 create table definition (
-  def_hash text primary key check (instr(def_hash, char(0)) = 0),
+  organization text not null check (instr(organization, char(0)) = 0),
+  def_hash text not null check (instr(def_hash, char(0)) = 0),
   name text not null check (instr(name, char(0)) = 0),
   number integer not null check (number > 0),
   label text not null check (instr(label, char(0)) = 0),
   body blob not null,
   created_us integer not null,
-  unique (name, number)
+  primary key (organization, def_hash),
+  unique (organization, name, number)
 ) strict;
+
+-- Runs are pinned to a hash; whose definition it was makes no difference to what it says.
+create index definition_hash on definition (def_hash, organization);
 
 -- Which version of a workflow new runs get.
 create table workflow (
-  name text primary key,
-  active_hash text not null references definition (def_hash)
+  organization text not null,
+  name text not null,
+  active_hash text not null,
+  primary key (organization, name),
+  foreign key (organization, active_hash) references definition (organization, def_hash)
 ) strict, without rowid;
 
 -- Where money is counted. What a node may not spend twice is decided in one place: here, in the
@@ -280,6 +307,197 @@ create table ledger (
 
 create index ledger_run on ledger (run_no);
 
+-- What lists of runs are sorted and filtered by: one narrow row for each run, for a list over a
+-- million runs must not read their outputs.
+create table run_listed (
+  run_no integer primary key,
+  organization text not null,
+  workflow text not null,
+  status integer not null,
+  created_us integer not null
+) strict;
+
+create index run_listed_status on run_listed (organization, status, created_us);
+
+create index run_listed_workflow on run_listed (organization, workflow, status, created_us);
+
+-- What attempts printed and logged. Kept beside the journal, not in it: nothing depends on it.
+create table log (
+  number integer primary key,
+  run_no integer not null,
+  step text not null check (instr(step, char(0)) = 0),
+  attempt integer not null,
+  at_us integer not null,
+  level text not null check (instr(level, char(0)) = 0),
+  source text not null check (instr(source, char(0)) = 0),
+  text text not null check (instr(text, char(0)) = 0)
+) strict;
+
+create index log_run on log (run_no, number);
+
+create index log_at on log (at_us);
+
+-- Runs that retention has taken away: their row is gone, and what was theirs goes piece by piece.
+create table run_forgotten (
+  run_no integer primary key
+) strict;
+
+create table organization (
+  slug text primary key check (instr(slug, char(0)) = 0),
+  title text not null check (instr(title, char(0)) = 0),
+  created_us integer not null
+) strict, without rowid;
+
+-- version grows over all rows with each change but last_used_us: processes ask for what is new.
+create table api_key (
+  key_id text primary key,
+  organization text not null check (instr(organization, char(0)) = 0),
+  role text not null check (role in ('viewer', 'operator', 'approver', 'author', 'admin')),
+  name text not null check (instr(name, char(0)) = 0),
+  hash text not null unique check (length(hash) = 64),
+  hint text not null,
+  created_us integer not null,
+  created_by text not null check (instr(created_by, char(0)) = 0),
+  expires_us integer,
+  last_used_us integer,
+  revoked_us integer,
+  revoked_by text not null check (instr(revoked_by, char(0)) = 0),
+  successor text not null,
+  version integer not null unique check (version > 0)
+) strict, without rowid;
+
+-- One chain for each organization: a row's hash covers the hash of the row before it.
+create table audit (
+  organization text not null check (instr(organization, char(0)) = 0),
+  seq integer not null check (seq > 0),
+  at_us integer not null,
+  actor text not null check (instr(actor, char(0)) = 0),
+  action text not null check (instr(action, char(0)) = 0),
+  subject text not null check (instr(subject, char(0)) = 0),
+  via text not null,
+  key_id text not null,
+  request_id text not null check (instr(request_id, char(0)) = 0),
+  detail text not null check (instr(detail, char(0)) = 0),
+  hash text not null check (length(hash) = 64),
+  primary key (organization, seq)
+) strict, without rowid;
+
+-- Where each chain ends: without it, rows taken off the end would leave no trace.
+create table audit_head (
+  organization text primary key,
+  seq integer not null,
+  hash text not null
+) strict, without rowid;
+
+create trigger audit_stays before update on audit
+begin
+  select raise (abort, 'the audit log is append-only');
+end;
+
+create trigger audit_is_kept before delete on audit
+begin
+  select raise (abort, 'the audit log is append-only');
+end;
+
+-- autoincrement: the number is part of the idempotency keys of runs and never used again.
+-- revision guards every change, so that of two nodes that take the same tick one is refused.
+create table schedule (
+  schedule_no integer primary key autoincrement,
+  organization text not null check (instr(organization, char(0)) = 0),
+  name text not null check (instr(name, char(0)) = 0),
+  status integer not null check (status between 0 and 2),
+  revision integer not null check (revision > 0),
+  cursor_us integer not null,
+  next_us integer,
+  held_us integer,
+  starts integer not null check (starts >= 0),
+  body text not null,
+  created_us integer not null,
+  updated_us integer not null,
+  changed_by text not null check (instr(changed_by, char(0)) = 0),
+  comment text not null check (instr(comment, char(0)) = 0),
+  failures integer not null check (failures >= 0),
+  error text not null check (instr(error, char(0)) = 0),
+  unique (organization, name),
+  check (status <> 2 or next_us is null)
+) strict;
+
+create index schedule_due on schedule (next_us) where status = 0 and next_us is not null;
+
+create index schedule_held on schedule (held_us) where held_us is not null;
+
+-- is_open: the run may be open; false for good once a later tick started a run after its end.
+create table schedule_tick (
+  schedule_no integer not null,
+  tick_us integer not null,
+  outcome integer not null check (outcome between 0 and 3),
+  kind integer not null check (kind between 0 and 2),
+  run_no integer not null,
+  is_open integer not null check (is_open in (0, 1)),
+  at_us integer not null,
+  detail text not null check (instr(detail, char(0)) = 0),
+  primary key (schedule_no, tick_us),
+  check ((outcome = 0) = (run_no > 0)),
+  check (is_open = 0 or outcome = 0)
+) strict, without rowid;
+
+-- One row for each tick, in the order of commits: the runs it advanced, packed (see feed.py).
+-- Ticks write here once feed_reader has its row; the newest row is never removed, for its number
+-- is what the next one goes on from.
+create table feed (
+  no integer primary key,
+  runs blob not null
+) strict;
+
+-- That somebody reads the feed, and how far webhooks were told.
+create table feed_reader (
+  one integer primary key check (one = 1),
+  told_until integer not null
+) strict;
+
+create table webhook (
+  webhook_id text primary key,
+  organization text not null check (instr(organization, char(0)) = 0),
+  direction text not null check (direction in ('in', 'out')),
+  url text not null check (instr(url, char(0)) = 0),
+  events text not null check (instr(events, char(0)) = 0),
+  workflow text not null check (instr(workflow, char(0)) = 0),
+  signal text not null check (instr(signal, char(0)) = 0),
+  pointer text not null check (instr(pointer, char(0)) = 0),
+  secrets text not null,
+  description text not null check (instr(description, char(0)) = 0),
+  is_active integer not null check (is_active in (0, 1)),
+  reason text not null check (instr(reason, char(0)) = 0),
+  since_no integer not null,
+  created_us integer not null
+) strict, without rowid;
+
+create table webhook_delivery (
+  delivery_no integer primary key,
+  webhook_id text not null,
+  message_id text not null,
+  event_type text not null,
+  body blob not null,
+  status text not null check (status in ('pending', 'delivered', 'dead')),
+  attempts integer not null check (attempts >= 0),
+  due_us integer not null,
+  lease_until_us integer,
+  created_us integer not null,
+  ended_us integer,
+  code integer not null,
+  detail text not null check (instr(detail, char(0)) = 0),
+  unique (webhook_id, message_id),
+  check ((status = 'pending') = (ended_us is null))
+) strict;
+
+-- What is to be done next: a leased delivery comes again when its lease has ended.
+create index webhook_delivery_due on webhook_delivery (coalesce(lease_until_us, due_us))
+  where status = 'pending';
+
+create index webhook_delivery_of on webhook_delivery (webhook_id, delivery_no);
+
+create index webhook_delivery_ended on webhook_delivery (ended_us) where status = 'delivered';
+
 create view orchestration_runs as
 select 'run_'
          || substr('0123456789abcdefghjkmnpqrstvwxyz', (run_no >> 35 & 31) + 1, 1)
@@ -338,7 +556,9 @@ select 'apr_' || substr(runs.run_id, 5) || '_' || (approval.approval_no & 167772
        strftime('%Y-%m-%dT%H:%M:%fZ', approval.created_us / 1e6, 'unixepoch') as created_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', approval.expires_us / 1e6, 'unixepoch') as expires_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', approval.decided_us / 1e6, 'unixepoch') as decided_at,
-       approval.decided_by, approval.comment, approval.approval_no
+       approval.decided_by, approval.comment, approval.requested_by, approval.four_eyes,
+       strftime('%Y-%m-%dT%H:%M:%fZ', approval.escalated_us / 1e6, 'unixepoch') as escalated_at,
+       approval.escalated_to, approval.rework, approval.approval_no
   from approval join orchestration_runs as runs on runs.run_no = approval.approval_no >> 24;
 
 create view billed_requests as

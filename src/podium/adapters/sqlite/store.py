@@ -14,7 +14,8 @@ from pathlib import Path
 from queue import LifoQueue
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from podium.adapters.sqlite import commands, ledger, reads, rows
+from podium.adapters.sqlite import commands, ledger, listing, operation, reads, rows
+from podium.adapters.sqlite.access import AccessPart
 from podium.adapters.sqlite.clock import StoreClock
 from podium.adapters.sqlite.commands import Understood
 from podium.adapters.sqlite.database import (
@@ -26,6 +27,7 @@ from podium.adapters.sqlite.database import (
     patience,
 )
 from podium.adapters.sqlite.failures import translated
+from podium.adapters.sqlite.feed import FeedPart
 from podium.adapters.sqlite.files import (
     grow_log,
     opening_lock,
@@ -34,9 +36,11 @@ from podium.adapters.sqlite.files import (
 )
 from podium.adapters.sqlite.migrations import migrate
 from podium.adapters.sqlite.nodes import NodeLock, forget, is_proven_dead, machine_boot_id
+from podium.adapters.sqlite.schedules import SchedulesPart
 from podium.adapters.sqlite.ticks import commit_batch
 from podium.adapters.sqlite.writer import Held, Writer
 from podium.core.budgets import Budget
+from podium.core.ids import pack_key
 from podium.core.receipts import Receipt
 from podium.errors import StoreError
 from podium.ports.ledger import (
@@ -48,6 +52,7 @@ from podium.ports.ledger import (
     LedgerRow,
     Spending,
 )
+from podium.ports.operation import LogRow, OpenCount
 from podium.ports.store import (
     ApprovalRow,
     Batch,
@@ -75,7 +80,7 @@ READERS: Final = 2
 BUSY_WAIT_S: Final = 30.0
 
 
-class SqliteStore(Store):
+class SqliteStore(AccessPart, FeedPart, SchedulesPart, Store):
     """A store in one SQLite file on a local disk, for one or several processes."""
 
     def __init__(
@@ -88,6 +93,7 @@ class SqliteStore(Store):
     ) -> None:
         self.path: Final = Path(os.path.realpath(path))
         self.stats = StoreStats()
+        self.uid = ""
         self._clock = clock or StoreClock()
         self._understood = understood or Understood()
         self._busy_wait_s = busy_wait_s
@@ -120,6 +126,7 @@ class SqliteStore(Store):
             database = Database(connection, self.stats, busy=busy)
             for (last_us,) in database.all("clock_floor"):
                 self._clock.raise_floor(last_us)
+            ((self.uid,),) = database.all("uid")
             undo.pop_all()
         return database
 
@@ -308,7 +315,7 @@ class SqliteStore(Store):
         self, where: RunFilter, *, limit: int, before: int | None = None
     ) -> Sequence[RunRow]:
         """See `Store.runs`."""
-        return await self._read(reads.runs, where, limit=limit, before=before)
+        return await self._read(listing.runs, where, limit=limit, before=before)
 
     async def events(
         self, run_no: int, *, after: int = 0, limit: int = 1000
@@ -321,18 +328,45 @@ class SqliteStore(Store):
         return await self._read(reads.steps, run_no, after=after, limit=limit)
 
     async def approvals(
-        self, *, pending: bool = True, run_no: int | None = None, limit: int = 100
+        self,
+        *,
+        pending: bool = True,
+        run_no: int | None = None,
+        organization: str = "",
+        limit: int = 100,
+        after: int | None = None,
     ) -> Sequence[ApprovalRow]:
         """See `Store.approvals`."""
-        return await self._read(reads.approvals, pending=pending, run_no=run_no, limit=limit)
+        return await self._read(
+            reads.approvals,
+            pending=pending,
+            run_no=run_no,
+            organization=organization,
+            limit=limit,
+            after=after,
+        )
 
     async def approval(self, approval_no: int) -> ApprovalRow | None:
         """See `Store.approval`."""
         return await self._read(reads.first, "approval", (approval_no,), rows.approval)
 
-    async def dead_letters(self, *, limit: int = 100) -> Sequence[DeadLetterRow]:
+    async def dead_letters(
+        self,
+        *,
+        status: str = "parked",
+        organization: str = "",
+        limit: int = 100,
+        after: tuple[int, int] | None = None,
+    ) -> Sequence[DeadLetterRow]:
         """See `Store.dead_letters`."""
-        return await self._read(reads.listing, "dead_letters", (limit,), rows.dead_letter)
+        return await self._read(
+            reads.dead_letters, status=status, organization=organization, limit=limit, after=after
+        )
+
+    async def dead_letter(self, run_no: int, step_no: int) -> DeadLetterRow | None:
+        """See `Store.dead_letter`."""
+        key = (pack_key(run_no, step_no),)
+        return await self._read(reads.first, "dead_letter", key, rows.dead_letter)
 
     # -- budgets and the ledger ----------------------------------------------------------------
 
@@ -371,25 +405,63 @@ class SqliteStore(Store):
         """See `Ledger.budgets`."""
         return await self._read(ledger.budgets)
 
+    # -- operation -----------------------------------------------------------------------------
+
+    async def write_logs(self, lines: Sequence[LogRow]) -> None:
+        """See `Operation.write_logs`."""
+        await self._write(partial(operation.write_logs, lines=lines))
+
+    async def logs(
+        self, run_no: int, *, step: str = "", after: int = 0, limit: int = 1000
+    ) -> Sequence[LogRow]:
+        """See `Operation.logs`."""
+        return await self._read(operation.logs, run_no, step=step, after=after, limit=limit)
+
+    async def prune_logs(self, *, before_us: int, limit: int) -> int:
+        """See `Operation.prune_logs`."""
+        return await self._write(partial(operation.prune_logs, before_us=before_us, limit=limit))
+
+    async def open_counts(self, organization: str = "") -> Sequence[OpenCount]:
+        """See `Operation.open_counts`."""
+        return await self._read(operation.open_counts, organization)
+
+    async def runs_past(self, before_us: Mapping[int, int], *, limit: int) -> Sequence[int]:
+        """See `Operation.runs_past`."""
+        return await self._read(operation.runs_past, before_us, limit=limit)
+
+    async def forget_runs(self, run_nos: Sequence[int]) -> Sequence[int]:
+        """See `Operation.forget_runs`."""
+        return await self._write(partial(operation.forget_runs, run_nos=run_nos))
+
+    async def sweep_forgotten(self, *, limit: int) -> int:
+        """See `Operation.sweep_forgotten`."""
+        return await self._write(partial(operation.sweep_forgotten, limit=limit))
+
     # -- definitions ---------------------------------------------------------------------------
 
     async def publish(self, row: DefinitionRow, *, activate: bool = True) -> DefinitionRow:
         """See `Store.publish`."""
         return await self._write(partial(commands.publish, row=row, activate=activate))
 
-    async def definition(self, name: str, version: str = "") -> DefinitionRow | None:
+    async def deactivate(self, organization: str, name: str) -> bool:
+        """See `Store.deactivate`."""
+        work = partial(commands.deactivate, organization=organization, name=name)
+        return await self._write(work)
+
+    async def definition(
+        self, organization: str, name: str, version: str = ""
+    ) -> DefinitionRow | None:
         """See `Store.definition`."""
-        return await self._read(reads.definition, name, version)
+        return await self._read(reads.definition, organization, name, version)
 
     async def definition_by_hash(self, def_hash: str) -> DefinitionRow | None:
         """See `Store.definition_by_hash`."""
         return await self._read(reads.first, "definition_by_hash", (def_hash,), rows.definition)
 
-    async def definitions(self, name: str = "") -> Sequence[DefinitionRow]:
+    async def definitions(self, organization: str, name: str = "") -> Sequence[DefinitionRow]:
         """See `Store.definitions`."""
-        if name:
-            return await self._read(reads.listing, "definitions_of", (name,), rows.definition)
-        return await self._read(reads.listing, "definitions_active", (), rows.definition)
+        query, values = ("definitions_of", (name,)) if name else ("definitions_active", ())
+        return await self._read(reads.listing, query, (organization, *values), rows.definition)
 
 
 def _settle(answer: asyncio.Future[Any], result: Any) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from podium.adapters.sqlite import rows
+from podium.adapters.sqlite import feed, rows
 from podium.adapters.sqlite.database import Database, Values
 from podium.adapters.sqlite.failures import DATA_ERRORS
 from podium.adapters.sqlite.ledger import grant_now, write_receipts
+from podium.adapters.sqlite.schedules import is_overtaken, write_schedule
 from podium.core.ids import pack_key
 from podium.ports.store import (
     Batch,
@@ -46,6 +47,9 @@ def _write(db: Database, batch: Batch, writes: Sequence[RunWrite]) -> bool:
     """Write these runs' parts; return False as soon as a guard refused one of them."""
     if _write_runs(db, batch, writes) != len(writes):
         return False
+    scheduled = [w.schedule for w in writes if w.schedule is not None]
+    if not all(write_schedule(db, change) for change in scheduled):
+        return False
     _write_events(db, writes)
     _write_children(db, writes)
     return True
@@ -69,6 +73,7 @@ def _write_runs(db: Database, batch: Batch, writes: Sequence[RunWrite]) -> int:
         passed = db.total_changes() - before
         if created and passed == len(writes):
             _write_starts(db, [row for _, row in created])
+        db.write("tick_listed_status", [(w.run_no, r.status) for w, r in changed if not w.create])
     db.write("tick_release", [(w.run_no,) for w in writes if w.release])
     return passed
 
@@ -76,10 +81,14 @@ def _write_runs(db: Database, batch: Batch, writes: Sequence[RunWrite]) -> int:
 def _write_starts(db: Database, created: Sequence[RunRow]) -> None:
     db.write("tick_start", [rows.start_params(row) for row in created])
     db.write("tick_label", [label for row in created for label in rows.label_params(row)])
+    db.write("tick_listed", [rows.listed_params(row) for row in created])
 
 
 def _write_events(db: Database, writes: Sequence[RunWrite]) -> None:
-    db.write("tick_journal", [rows.journal_params(w) for w in writes if w.body])
+    records = [rows.journal_params(w) for w in writes if w.body]
+    db.write("tick_journal", records)
+    if records:
+        db.write("tick_feed", [(feed.pack([record[0] for record in records]),)])
     db.write("tick_step", [rows.step_params(step) for w in writes for step in w.steps])
 
 
@@ -88,6 +97,7 @@ def _write_children(db: Database, writes: Sequence[RunWrite]) -> None:
     values = msgspec.structs.astuple
     db.write("tick_approval", [values(row) for w in writes for row in w.approvals])
     db.write("tick_decision", [values(row) for w in writes for row in w.decisions])
+    db.write("tick_escalation", [values(row) for w in writes for row in w.escalations])
     db.write("tick_dead_letter", [values(row) for w in writes for row in w.dead_letters])
     db.write("tick_consume", [(name, w.run_no) for w in writes for name in w.consumed])
     db.write("tick_outcome", [values(row) for w in writes for row in w.outcomes])
@@ -134,7 +144,9 @@ def _explain(
     if _was_applied(db, batch, write):
         return None
     if bad_data is None:
-        return Refusal(run_no=write.run_no, kind=RefusalKind.HOME)
+        overtaken = write.schedule is not None and is_overtaken(db, write.schedule)
+        kind = RefusalKind.OVERTAKEN if overtaken else RefusalKind.HOME
+        return Refusal(run_no=write.run_no, kind=kind)
     # The unique index refused the key like any other bad value: ask whose it is.
     owner = _owner_of_key(db, write)
     if owner is None:

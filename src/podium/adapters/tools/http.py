@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from podium.errors import RequestError
+from podium.ports.egress import Egress
 from podium.runtime.attempts import attempt_context
 from podium.runtime.failures import NonRetryable, RetryAfter
 
@@ -41,10 +42,11 @@ async def run_http(
 ) -> dict[str, Any]:
     """Send one request and return `{status, headers, body}`; JSON bodies are decoded.
 
-    Redirects are not followed. Requests that change something carry the step's idempotency key
-    in `Idempotency-Key`, the same for every attempt. With `check`, 408, 425, 429 and 5xx raise
-    `HttpError` (retried, no sooner than `Retry-After` says) and other 4xx `HttpRefused`
-    (final). A body above 10 MiB is refused.
+    Redirects are not followed. Under a server, only public addresses are asked, and those that
+    `egress_allow` opens: definitions may come from anybody there. Requests that change something
+    carry the step's idempotency key in `Idempotency-Key`, the same for every attempt. With
+    `check`, 408, 425, 429 and 5xx raise `HttpError` (retried, no sooner than `Retry-After`
+    says) and other 4xx `HttpRefused` (final). A body above 10 MiB is refused.
     """
     client_library = _library()
     sent = dict(headers or {})
@@ -53,9 +55,14 @@ async def run_http(
         sent.setdefault("Idempotency-Key", context.idempotency_key)
     request = {"headers": sent, "params": params, "json": json, "content": body}
     given = {name: value for name, value in request.items() if value is not None}
+    gate = None if context is None or not context.services.is_guarded else context.services.egress
+    target = url if gate is None else await _pass(gate, url, given)
     async with (
-        client_library.AsyncClient(timeout=timeout, follow_redirects=False) as client,
-        client.stream(method.upper(), url, **given) as response,
+        # Where callers from outside write URLs, a proxy would be a way around the gate.
+        client_library.AsyncClient(
+            timeout=timeout, follow_redirects=False, trust_env=gate is None
+        ) as client,
+        client.stream(method.upper(), target, **given) as response,
     ):
         text = await _read(response)
     result = {
@@ -66,6 +73,22 @@ async def run_http(
     if check and response.status_code >= 400:
         raise _failure(method, url, result)
     return result
+
+
+async def _pass(gate: Egress, url: str, given: dict[str, Any]) -> str:
+    """Return the URL to connect to, and name the host in `given`; raises `HttpRefused`."""
+    try:
+        way = await gate.way_to(url)
+    except ValueError as error:
+        raise HttpRefused(f"egress_denied: {url[:200]!r} may not be asked: {error}.") from error
+    except OSError as error:
+        raise HttpError(
+            f"{url[:200]!r} cannot be found: {error.strerror or error}.", seconds=0.0
+        ) from error
+    plain = {name: value for name, value in given["headers"].items() if name.lower() != "host"}
+    given["headers"] = {**plain, "Host": way.netloc}
+    given["extensions"] = {"sni_hostname": way.host}
+    return way.url
 
 
 def _library() -> Any:

@@ -8,7 +8,7 @@ name which answers differently the second time gains nothing. Nothing is sent bu
 import asyncio
 import socket
 from importlib import import_module
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from podium.agents.tools import Grant, ToolRefused, tool
 from podium.errors import RequestError
+from podium.runtime.egress import is_public
 
 __all__ = ["http_get", "is_public", "refusal_of"]
 
@@ -23,8 +24,6 @@ BODY_MAX: Final = 1024 * 1024
 SECONDS_MAX: Final = 20.0
 PORTS: Final = {"http": 80, "https": 443}
 TEXT_TYPES: Final = ("text/", "application/json", "application/xml", "+json", "+xml")
-NAT64: Final = IPv6Network("64:ff9b::/96")
-Address = IPv4Address | IPv6Address
 
 
 @tool(effect="read")
@@ -83,19 +82,6 @@ def _entry(entry: str) -> tuple[str, int]:
     """Return the host and the port of an entry of the list; 0: none is given."""
     parts = urlsplit(f"//{entry.lower()}")
     return parts.hostname or "", parts.port or 0
-
-
-def is_public(address: Address) -> bool:
-    """Return whether an address is one that anybody may reach, whatever form it is wrapped in."""
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if address in NAT64:
-            inner = IPv4Address(int(address) & 0xFFFFFFFF)
-        if address.teredo is not None:
-            return False
-        if inner is not None:
-            return is_public(inner)
-    return address.is_global and not address.is_multicast
 
 
 async def _address(host: str, port: int, hosts: tuple[str, ...]) -> str:

@@ -8,13 +8,18 @@ A harness opens views of one store, moves its clock, and ends the process behind
 """
 
 from podium.testing.conformance import (
+    access,
     definitions,
     homes,
     inbox,
     money,
     nodes,
+    operation,
+    people,
     reading,
     refusals,
+    schedules,
+    telling,
     ticks,
 )
 from podium.testing.conformance.desk import Behaviour, Desk, Harness, World
@@ -23,6 +28,20 @@ __all__ = ["BEHAVIOURS", "Behaviour", "Desk", "Harness", "World"]
 
 BEHAVIOURS: tuple[Behaviour, ...] = tuple(
     behaviour
-    for module in (ticks, refusals, nodes, homes, inbox, reading, definitions, money)
+    for module in (
+        access,
+        ticks,
+        refusals,
+        nodes,
+        homes,
+        inbox,
+        reading,
+        definitions,
+        money,
+        operation,
+        schedules,
+        telling,
+        people,
+    )
     for behaviour in module.BEHAVIOURS
 )

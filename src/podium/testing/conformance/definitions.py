@@ -1,5 +1,7 @@
 """Definitions: immutable versions, a pointer to the active one, and ways to name a version."""
 
+from typing import Any, Final
+
 from podium.ports.store import DefinitionRow
 from podium.testing.conformance.desk import Behaviours, World
 
@@ -8,10 +10,14 @@ __all__ = ["BEHAVIOURS"]
 BEHAVIOURS = behaviour = Behaviours()
 
 
-def version(def_hash: str, *, name: str = "invoice", label: str = "") -> DefinitionRow:
+ACME: Final = "acme"
+
+
+def version(def_hash: str, *, name: str = "invoice", **fields: Any) -> DefinitionRow:
     """Return a version to publish."""
+    facts: dict[str, Any] = {"organization": ACME, "label": "", "created_us": 4}
     body = def_hash.encode()
-    return DefinitionRow(name=name, def_hash=def_hash, label=label, body=body, created_us=4)
+    return DefinitionRow(name=name, def_hash=def_hash, body=body, **(facts | fields))
 
 
 @behaviour
@@ -20,7 +26,7 @@ async def a_published_version_gets_a_number_and_is_active(world: World) -> None:
     store = (await world.desk()).store
     row = await store.publish(version("aaaaaa11", label="1.0"))
     assert (row.number, row.active, row.label, row.created_us) == (1, True, "1.0", 4)
-    assert await store.definition("invoice") == row
+    assert await store.definition(ACME, "invoice") == row
 
 
 @behaviour
@@ -40,7 +46,7 @@ async def publishing_again_changes_nothing(world: World) -> None:
     first = await store.publish(version("aaaaaa11", label="1.0"))
     again = await store.publish(version("aaaaaa11", label="2.0"))
     assert again == first
-    assert await store.definitions("invoice") == [first]
+    assert await store.definitions(ACME, "invoice") == [first]
 
 
 @behaviour
@@ -50,7 +56,7 @@ async def publishing_an_old_version_again_activates_it(world: World) -> None:
     await store.publish(version("aaaaaa11"))
     await store.publish(version("bbbbbb22"))
     assert (await store.publish(version("aaaaaa11"))).active
-    active = await store.definition("invoice")
+    active = await store.definition(ACME, "invoice")
     assert active is not None
     assert active.def_hash == "aaaaaa11"
 
@@ -62,7 +68,7 @@ async def a_version_may_be_published_without_activation(world: World) -> None:
     await store.publish(version("aaaaaa11"))
     draft = await store.publish(version("bbbbbb22"), activate=False)
     assert not draft.active
-    active = await store.definition("invoice")
+    active = await store.definition(ACME, "invoice")
     assert active is not None
     assert active.number == 1
 
@@ -72,8 +78,8 @@ async def a_name_without_an_active_version_has_none(world: World) -> None:
     """Nothing is chosen for the caller where nothing was activated."""
     store = (await world.desk()).store
     await store.publish(version("aaaaaa11"), activate=False)
-    assert await store.definition("invoice") is None
-    assert await store.definitions() == []
+    assert await store.definition(ACME, "invoice") is None
+    assert await store.definitions(ACME) == []
 
 
 @behaviour
@@ -83,7 +89,7 @@ async def a_version_is_found_by_prefix_label_or_number(world: World) -> None:
     first = await store.publish(version("aaaaaa11", label="1.0"), activate=False)
     await store.publish(version("bbbbbb22", label="2.0"))
     for name in ("aaaaaa", "aaaaaa11", "AAAAAA1", "1.0", "1"):
-        assert await store.definition("invoice", name) == first, name
+        assert await store.definition(ACME, "invoice", name) == first, name
 
 
 @behaviour
@@ -92,8 +98,8 @@ async def a_short_or_foreign_version_is_not_found(world: World) -> None:
     store = (await world.desk()).store
     await store.publish(version("aaaaaa11"))
     for name in ("aaaaa", "bbbbbb", "7", "1.0"):
-        assert await store.definition("invoice", name) is None, name
-    assert await store.definition("order", "aaaaaa11") is None
+        assert await store.definition(ACME, "invoice", name) is None, name
+    assert await store.definition(ACME, "order", "aaaaaa11") is None
 
 
 @behaviour
@@ -102,7 +108,7 @@ async def a_label_used_twice_means_the_newest_version(world: World) -> None:
     store = (await world.desk()).store
     await store.publish(version("aaaaaa11", label="stable"))
     newest = await store.publish(version("bbbbbb22", label="stable"))
-    assert await store.definition("invoice", "stable") == newest
+    assert await store.definition(ACME, "invoice", "stable") == newest
 
 
 @behaviour
@@ -121,7 +127,7 @@ async def definitions_list_active_ones_or_all_versions(world: World) -> None:
     old = await store.publish(version("aaaaaa11"))
     new = await store.publish(version("bbbbbb22"))
     order = await store.publish(version("cccccc33", name="a-order"))
-    assert await store.definitions() == [order, new]
-    versions = await store.definitions("invoice")
+    assert await store.definitions(ACME) == [order, new]
+    versions = await store.definitions(ACME, "invoice")
     assert [row.number for row in versions] == [new.number, old.number]
     assert [row.active for row in versions] == [True, False]

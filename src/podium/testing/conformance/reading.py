@@ -22,7 +22,7 @@ async def what_does_not_exist_is_none_or_empty(world: World) -> None:
     store = (await world.desk()).store
     found = (await store.run(1), await store.run_by_key("a", "k"), await store.approval(1))
     assert found == (None, None, None)
-    assert (await store.outcome("m"), await store.definition("d")) == (None, None)
+    assert (await store.outcome("m"), await store.definition("acme", "d")) == (None, None)
     assert [*await store.events(1), *await store.steps(1), *await store.load([1])] == []
 
 

@@ -301,6 +301,16 @@ async def everything_survives_closing(world: World) -> None:
 
 
 @behaviour
+async def a_store_has_a_name_of_its_own(world: World) -> None:
+    """Keys for effects outside begin with it, so it is there from the first attempt on."""
+    desk = await world.desk()
+    uid = desk.store.uid
+    await desk.store.close()
+    assert uid
+    assert (await world.desk()).store.uid == uid
+
+
+@behaviour
 async def closing_twice_is_closing_once(world: World) -> None:
     """Clean-up code runs twice now and then."""
     desk = await world.desk()

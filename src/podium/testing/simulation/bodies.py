@@ -51,7 +51,7 @@ class Bodies:
         await asyncio.sleep(spec.get("takes", 0.0))
         if context.attempt <= spec.get("hangs", 0):
             await asyncio.sleep(1e6)
-        generation = int(context.idempotency_key.rpartition("/")[2])
+        generation = context.generation
         if spec.get("fails") or generation <= spec.get("fails_until", 0):
             raise NonRetryable(f"{label} always fails")
         if context.attempt <= spec.get("flaky", 0):

@@ -12,9 +12,20 @@ from typing import Final, Protocol
 
 import msgspec
 
-from podium.core.messages import Abort, Cancel, Decide, Mail, Pause, Resume, Retry, Signal, Skip
+from podium.core.messages import (
+    Abort,
+    Cancel,
+    Decide,
+    Discard,
+    Mail,
+    Pause,
+    Resume,
+    Retry,
+    Signal,
+    Skip,
+)
 from podium.core.states import RunStatus
-from podium.errors import ConflictError, PodiumError
+from podium.errors import ConflictError, PodiumError, RequestError
 from podium.ports.store import ApprovalRow, ApprovalStatus, RunRow
 from podium.testing.history import Call, Started
 from podium.testing.simulation.processes import Process, ProcessGone
@@ -87,7 +98,7 @@ class Teller:
             await process.call(
                 lambda p: p.engine.tell(call.run_no, mail, message_id=call.message_id)
             )
-        except ConflictError:
+        except (ConflictError, RequestError):
             return "refused"
         except _UNANSWERED:
             return "unknown"
@@ -116,6 +127,7 @@ class Client(Teller):
             group.create_task(self._send_signals())
             if not self._is_quiet:
                 group.create_task(self._interfere())
+                group.create_task(self._meddle())
 
     async def _start(self) -> int:
         case = self.case
@@ -123,7 +135,9 @@ class Client(Teller):
             process = await self.town.anyone(self.dice)
             try:
                 handle = await process.call(
-                    lambda p: p.app.start(case.workflow, input=case.input, idempotency_key=case.key)
+                    lambda p: p.app.start(
+                        case.workflow, input=case.input, idempotency_key=case.key, by=case.key
+                    )
                 )
             except _UNANSWERED as error:
                 self.world.note("start unknown", case.key, type(error).__name__)
@@ -162,7 +176,26 @@ class Client(Teller):
             await self.tell(self.run_no, mail, by)
         self._is_interfering = False
 
+    async def _meddle(self) -> None:
+        """Send verbs that must not do any harm, whatever they are answered."""
+        dice = self.world.dice(f"meddler {self.case.key}")
+        for at in range(dice.randint(0, 2)):
+            await asyncio.sleep(5.0 * dice.random())
+            by = f"{self.case.key}.meddle{at}"
+            mail = dice.choice(_HARMLESS)(by)
+            await self.tell(self.run_no, mail, by, is_stale=mail.seen_seq > 0)
 
+
+_HARMLESS: Final[tuple[Callable[[str], Mail], ...]] = (
+    # The first events of a run are one tick, so nobody has seen only one of them.
+    lambda by: Cancel(by=by, seen_seq=1),
+    lambda by: Retry(by=by, seen_seq=1),
+    lambda by: Retry(by=by, step="t0"),
+    lambda by: Retry(by=by, step_no=99),
+    lambda by: Discard(by=by, step_no=1),
+    lambda by: Discard(by=by, step_no=2),
+    lambda by: Decide(by=by, step_no=1, decision="rework", payload_hash="0" * 64),
+)
 _INTERFERENCES: Final[tuple[Callable[[str], Mail], ...]] = (
     lambda by: Cancel(by=by),
     lambda by: Abort(by=by),
@@ -183,6 +216,7 @@ class Clerk(Teller):
     def __init__(self, town: Town) -> None:
         super().__init__(town, town.world.dice("clerk"))
         self._asked: dict[tuple[int, int], int] = {}
+        self._whims = self.world.dice("clerk whims")
 
     async def live(self) -> None:
         """Decide approvals, for ever."""
@@ -199,8 +233,14 @@ class Clerk(Teller):
         by = f"decide.{row.approval_no}.{row.generation}.{number}"
         is_stale = number == 1 and self.dice.random() < 0.3
         shown = sha256(b"something else").hexdigest() if is_stale else row.payload_hash
-        mail = Decide(by=by, step_no=row.step_no, decision="approve", payload_hash=shown)
-        await self.tell(row.run_no, mail, by, is_stale=is_stale)
+        # A result that is made anew is the same: the bodies are functions of their arguments.
+        decision = "rework" if self._whims.random() < 0.2 else "approve"
+        asker = row.requested_by.partition(",")[0]
+        # Whoever asked for it must not get through where it takes two.
+        is_alone = row.four_eyes and bool(asker) and self._whims.random() < 0.5
+        who = asker if is_alone else by
+        mail = Decide(by=who, step_no=row.step_no, decision=decision, payload_hash=shown)
+        await self.tell(row.run_no, mail, by, is_stale=is_stale or is_alone)
 
     async def finish(self) -> None:
         """Resume what is paused and retry once what failed, until it is cancelled."""

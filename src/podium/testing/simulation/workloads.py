@@ -10,7 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from podium.core.definition import (
+    ApprovalPolicy,
     Checkpoint,
+    ClosePolicy,
     Join,
     JoinKind,
     Loop,
@@ -56,12 +58,37 @@ def random_workload(seed: int) -> Workload:
     """Return the workload of a seed: two to five runs of graphs and programs."""
     dice = Random(f"{seed}/workload")
     child = _Graphs(dice).workflow(CHILD, size=dice.randint(1, 2), is_child=True)
-    cases = []
+    cases: list[Case] = []
     for at in range(dice.randint(2, 5)):
         key = f"case{at}"
         maker = _program_case if dice.random() < 0.4 else _graph_case
         cases.append(maker(dice, key))
+    # Dice of their own: what was found with a seed stays what that seed finds.
+    policies = Random(f"{seed}/policies")
+    for case in cases:
+        case.workflow = _with_policies(case.workflow, policies)
     return Workload(cases, [child, PROGRAM])
+
+
+def _with_policies(workflow: Workflow, dice: Random) -> Workflow:
+    """Say for some tasks who may approve them, and what becomes of their children."""
+    tasks = tuple(_with_policy(task, dice) for task in workflow.tasks)
+    return msgspec.structs.replace(workflow, tasks=tasks)
+
+
+def _with_policy(task: Task, dice: Random) -> Task:
+    changes: dict[str, Json] = {}
+    is_gate = task.checkpoint is not Checkpoint.NONE or task.uses == "approval"
+    if is_gate and dice.random() < 0.5:
+        policy = ApprovalPolicy(
+            escalate_us=dice.choice([None, 300_000]),
+            escalate_to="leads",
+            four_eyes=dice.random() < 0.5,
+        )
+        changes["approval"] = policy
+    if task.uses.startswith("workflow:") and dice.random() < 0.3:
+        changes["close_policy"] = ClosePolicy.ABORT
+    return msgspec.structs.replace(task, **changes)
 
 
 def _graph_case(dice: Random, key: str) -> Case:
