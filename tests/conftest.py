@@ -6,7 +6,8 @@ runs on both.
 
 import asyncio
 import inspect
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,20 @@ from podium.testing.loop import VirtualLoop
 NOON_US = 1_763_726_400_000_000
 EXPRESSIONS = CelExpressions()
 RHYTHM = {"watch_every_us": 20_000, "sweep_every_us": 50_000}
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_before() -> Iterator[None]:
+    """Leave logging as it was: a command sets it up for its whole process."""
+    root = logging.getLogger()
+    root_level = root.level
+    logs = [logging.getLogger(name) for name in ("podium", "asyncio", "uvicorn.error")]
+    before = [(each.level, list(each.handlers), each.propagate) for each in logs]
+    yield
+    root.setLevel(root_level)
+    for each, (level, handlers, propagate) in zip(logs, before, strict=True):
+        each.setLevel(level)
+        each.handlers[:], each.propagate = handlers, propagate
 
 
 class House:

@@ -121,3 +121,17 @@ async def beating(beats: int) -> str:
 def about_me() -> dict[str, Any]:
     me = podium.context()
     return {"step": me.step, "attempt": me.attempt, "key": me.idempotency_key}
+
+
+def draft() -> str:
+    """Write something, and heed what was said about the last try."""
+    calls.append(podium.context().feedback)
+    return f"draft: {podium.context().feedback}"
+
+
+async def fail_once_then_hold() -> None:
+    """Fail the first time, then wait for the gate."""
+    tries["once"] += 1
+    if tries["once"] == 1:
+        raise ValueError("no")
+    await hold()

@@ -67,6 +67,6 @@ async def test_explain_does_not_name_a_process_that_is_dead(sqlite_house, tmp_pa
 
 async def test_a_published_version_knows_when_it_was_published(app):
     await app.engine.registry.publish(patient.definition)
-    row = await app.engine.store.definition("patient")
+    row = await app.engine.store.definition("default", "patient")
     assert row is not None
     assert row.created_us > 0

@@ -1,5 +1,7 @@
 """Retries and limits: how often, how soon, how long."""
 
+import asyncio
+
 import bodies
 import pytest
 from waiting import at, called, dag, look, run, status
@@ -61,6 +63,17 @@ async def test_an_error_marked_final_is_not_retried(app):
     text = """[{name: a, uses: fn:fail, with: {kind: NonRetryable}, retry_delay: 0}]"""
     await failure(await app.start(dag(text)))
     assert bodies.calls == ["NonRetryable"]
+
+
+def test_no_other_store_has_the_same_idempotency_keys(tmp_path):
+    async def key_in(name):
+        async with podium.connect(f"sqlite:///{tmp_path}/{name}.db") as app:
+            output = await (await app.start(dag("\n    - {name: a, uses: fn:about_me}\n"))).result()
+            return output["key"].split("/", 1)
+
+    (one, rest), (other, same) = (asyncio.run(key_in(name)) for name in "ab")
+    assert rest == same == "run_00000001/a/1"
+    assert one != other
 
 
 async def test_every_attempt_of_a_step_has_the_same_idempotency_key(app):

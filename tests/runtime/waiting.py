@@ -70,6 +70,22 @@ async def called(*wanted: Any) -> None:
         await moment()
 
 
+def slow_down(store: Any, *names: str, turns: Callable[[], int] = lambda: 3) -> None:
+    """Let these reads take some turns of the loop, as they do on a disk."""
+
+    def slow(work: Callable[..., Any]) -> Callable[..., Any]:
+        async def wait(*values: Any, **options: Any) -> Any:
+            result = await work(*values, **options)
+            for _ in range(turns()):
+                await asyncio.sleep(0)
+            return result
+
+        return wait
+
+    for name in names:
+        setattr(store, name, slow(getattr(store, name)))
+
+
 async def moment() -> None:
     """Let a little time of the loop pass, before looking again."""
     await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0.002)

@@ -4,7 +4,7 @@ import pytest
 from mutation import Mutant, mutate
 
 from podium.adapters.memory import MemoryDatabase
-from podium.core import attempts, clockwork, decide, evolve, opening, verbs
+from podium.core import approvals, attempts, clockwork, decide, evolve, opening
 from podium.runtime.actor import Actor
 from podium.runtime.deeds import Deeds
 from podium.runtime.engine import Engine
@@ -12,7 +12,7 @@ from podium.runtime.homes import Homes
 from podium.runtime.replay import Replay
 from podium.testing.simulation import SEEDS_PER_WORKLOAD, simulate, without_faults
 
-SEEDS_MAX = 300
+SEEDS_MAX = 600
 
 MUTANTS = [
     Mutant(
@@ -89,15 +89,27 @@ MUTANTS = [
     ),
     Mutant(
         "an approval is good for any payload",
-        verbs,
+        approvals,
         "if message.payload_hash and",
         "if False and",
     ),
     Mutant(
+        "whoever asked for a run approves it, too",
+        approvals,
+        "if by in turn.state.requesters:",
+        "if False:",
+    ),
+    Mutant(
+        "a message about an earlier state counts",
+        decide,
+        "if message.seen_seq in {0, seq}:",
+        "if True:",
+    ),
+    Mutant(
         "a task starts without its approval",
         opening,
-        "if planned.task.checkpoint is Checkpoint.BEFORE:",
-        "if False:",
+        "if planned.task.checkpoint is Checkpoint.BEFORE or",
+        "if",
     ),
     Mutant(
         "a signal that comes early is lost",

@@ -17,10 +17,12 @@ from podium.core.children import arguments_of
 from podium.core.clockwork import next_wake_us
 from podium.core.decide import begin_run, conclude, decide
 from podium.core.ending import fail_run
-from podium.core.evolve import fold
+from podium.core.evolve import PARKED, fold
+from podium.core.family import is_mended
 from podium.core.ids import EVENTS_MAX, approval_no, run_id
 from podium.core.messages import (
     AttemptDone,
+    ChildEnded,
     CodeFinished,
     CodeStep,
     Interrupted,
@@ -33,6 +35,7 @@ from podium.core.messages import (
 )
 from podium.core.payload import ErrorRecord, encode_error
 from podium.core.receipts import Receipt
+from podium.core.refusals import Refused
 from podium.core.scope import output_of, render_effect_key
 from podium.core.state import ROOT, RunState, Step
 from podium.core.states import RunStatus, StepStatus
@@ -42,6 +45,7 @@ from podium.ports.store import (
     ApprovalDecision,
     ApprovalRow,
     DeadLetterRow,
+    Escalation,
     MessageRow,
     OutcomeRow,
     RunRecord,
@@ -73,6 +77,8 @@ class Letter:
 
     message: Message
     message_id: str = ""
+    came_home: bool = False
+    """Whether it was in the inbox of a run that nobody drove in the middle of its work."""
 
 
 class Actor:
@@ -100,6 +106,8 @@ class Actor:
         """Whether deciding went wrong before, and all that is left is to fail the run."""
         self.is_newcomer = False
         """Whether what a crash may have cut off at the last home was not yet done again."""
+        self.was_stranded = False
+        """Whether the run came home in the middle of its work, which nobody drove."""
         self.wants_room = False
         self.room_left = 0
         """Room of the node after the last turn."""
@@ -147,6 +155,7 @@ class Actor:
         actor = cls(record.row, state, facts, write_code)
         actor.snapshot_seq = record.snapshot_seq
         actor.is_newcomer = True
+        actor.was_stranded = record.row.status == RunStatus.RUNNING
         return actor
 
     def next_wake_us(self) -> int | None:
@@ -161,13 +170,13 @@ class Actor:
         room: int,
         home: int | None = None,
         deferred: bool = False,
-        carried: Sequence[tuple[str, bytes]] = (),
+        known: Sequence[ev.Event] = (),
     ) -> RunWrite | None:
         """Return the write that creates the run and, unless deferred, starts its first steps."""
         turn = Turn(self.state, self.facts, now_us, room)
         turn.emit(started)
-        for path, output in carried:
-            turn.emit(ev.StepCarried(path, output))
+        for event in known:
+            turn.emit(event)
         self.row = replace(self.row, created_us=now_us, home=home)
         if not deferred:
             self._begin(turn)
@@ -229,9 +238,10 @@ class Actor:
         letters = self.mailbox[:MESSAGES_PER_TURN]
         turn = Turn(self.state, self.facts, now_us, room)
         old_seq = self.state.seq
-        outcomes: list[tuple[Letter, str | None]] = []
+        outcomes: list[tuple[Letter, Refused | None]] = []
         for letter in letters:
-            reopens = type(letter.message) in _REOPENING
+            turn.came_home = letter.came_home
+            reopens = _reopens(turn, letter.message)
             if reopens and self.code is None:
                 self._recall(turn)
             refusal = decide(turn, letter.message)
@@ -302,7 +312,7 @@ class Actor:
         turn: Turn,
         *,
         old_seq: int,
-        letters: Sequence[tuple[Letter, str | None]],
+        letters: Sequence[tuple[Letter, Refused | None]],
         create: bool = False,
         release: bool = False,
     ) -> RunWrite | None:
@@ -333,18 +343,21 @@ class Actor:
             **(self._rarities(turn, letters) if letters or turn.has_rarities else NOTHING),
         )
 
-    def _rarities(self, turn: Turn, letters: Sequence[tuple[Letter, str | None]]) -> dict[str, Any]:
+    def _rarities(
+        self, turn: Turn, letters: Sequence[tuple[Letter, Refused | None]]
+    ) -> dict[str, Any]:
         """Return the parts of a write that most turns do not have."""
         state, now_us = self.state, turn.now_us
         return {
             "approvals": [self._asked_row(turn, asked) for asked in turn.approvals],
             # A step that asks again within the turn keeps one row: that of its open question.
             "decisions": [
-                self._decision(turn, record)
+                _decision(turn, record)
                 for record in turn.decided
                 if record.no not in state.approvals
             ],
-            "dead_letters": [_dead_letter(turn, step) for step in turn.parked],
+            "dead_letters": _dead_letters(turn),
+            "escalations": [_escalation(turn, record) for record in turn.escalated],
             "consumed": [letter.message_id for letter, _ in letters],
             "outcomes": [self._outcome(letter, refusal, now_us) for letter, refusal in letters],
             "posts": [
@@ -380,15 +393,16 @@ class Actor:
             self.row = replace(self.row, wake_us=now_us)
         return self.row
 
-    def _outcome(self, letter: Letter, refusal: str | None, now_us: int) -> OutcomeRow:
+    def _outcome(self, letter: Letter, refusal: Refused | None, now_us: int) -> OutcomeRow:
         return OutcomeRow(
             message_id=letter.message_id,
             run_no=self.run_no,
             applied=refusal is None,
             status=self.state.status,
             seq=self.state.seq,
-            detail=refusal or "",
+            detail="" if refusal is None else _storable(refusal.sentence),
             decided_us=now_us,
+            word="" if refusal is None else refusal.word,
         )
 
     def _asked_row(self, turn: Turn, asked: ApprovalAsked) -> ApprovalRow:
@@ -407,15 +421,8 @@ class Actor:
             generation=self.state.generation,
             created_us=turn.now_us,
             expires_us=asked.expires_us or None,
-        )
-
-    def _decision(self, turn: Turn, record: ev.ApprovalDecided) -> ApprovalDecision:
-        return ApprovalDecision(
-            approval_no=approval_no(self.run_no, record.no),
-            status=record.decision,
-            decided_us=turn.now_us,
-            decided_by=_storable(record.by),
-            comment=_storable(record.comment),
+            requested_by=_storable(", ".join(self.state.requesters)),
+            four_eyes=asked.four_eyes,
         )
 
     # -- after the commit ----------------------------------------------------------------------
@@ -448,9 +455,9 @@ class Actor:
         self.known_mail[message_id] = None
         return True
 
-    def receive(self, message: Message, message_id: str = "") -> None:
+    def receive(self, message: Message, message_id: str = "", *, came_home: bool = False) -> None:
         """Put a message into the mailbox; mail is expected first."""
-        self.mailbox.append(Letter(message, message_id))
+        self.mailbox.append(Letter(message, message_id, came_home and self.was_stranded))
 
     def forget_mail(self, message_ids: Sequence[str]) -> None:
         """Note that mail was consumed; a copy that was read before that may still arrive."""
@@ -468,6 +475,16 @@ class Actor:
 
 
 _REOPENING: Final = frozenset({Retry, Skip})
+
+
+def _reopens(turn: Turn, message: Message) -> bool:
+    """Return whether a message means to open a failed run again."""
+    if turn.state.status is not RunStatus.FAILED:
+        return False
+    if isinstance(message, ChildEnded):
+        return is_mended(turn, message)
+    return type(message) in _REOPENING
+
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _STATE: Final = msgspec.msgpack.Decoder(RunState)
@@ -504,13 +521,39 @@ def _step_row(state: RunState, step: Step) -> StepRow:
     )
 
 
-def _dead_letter(turn: Turn, step: Step) -> DeadLetterRow:
-    return DeadLetterRow(
-        run_no=turn.state.run_no,
-        step_no=step.no,
-        path=_storable(step.path),
-        reason=_storable(step.reason),
-        created_us=turn.now_us,
+def _dead_letters(turn: Turn) -> list[DeadLetterRow]:
+    """Return what was parked in the turn, and what became of what was."""
+    news = [(step.no, step.path, "parked") for step in turn.parked]
+    return [
+        DeadLetterRow(
+            run_no=turn.state.run_no,
+            step_no=no,
+            path=_storable(path),
+            reason=PARKED,
+            created_us=turn.now_us,
+            status=status,
+        )
+        for no, path, status in (*news, *turn.letters)
+    ]
+
+
+def _decision(turn: Turn, record: ev.ApprovalDecided) -> ApprovalDecision:
+    return ApprovalDecision(
+        approval_no=approval_no(turn.state.run_no, record.no),
+        status=record.decision,
+        decided_us=turn.now_us,
+        decided_by=_storable(record.by),
+        comment=_storable(record.comment),
+        edited=record.payload,
+        rework=record.no in turn.reworked,
+    )
+
+
+def _escalation(turn: Turn, record: ev.ApprovalEscalated) -> Escalation:
+    return Escalation(
+        approval_no=approval_no(turn.state.run_no, record.no),
+        at_us=turn.now_us,
+        to=_storable(record.to),
     )
 
 

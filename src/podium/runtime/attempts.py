@@ -62,15 +62,25 @@ class AttemptContext(msgspec.Struct, frozen=True):
     """Where the definition of the run lies, if it came from a file."""
     purse: Purse = FREE
     """Pays for the calls of this attempt, out of every budget they fall under."""
+    rework: int = 0
+    """How often a person has sent the result of the step back."""
+    feedback: str = ""
+    """What that person wrote the last time."""
+    organization: str = ""
+    store: str = ""
+    """What no other store has: run ids are counted in each store from 1."""
 
     @property
     def idempotency_key(self) -> str:
         """Return the key to hand to what you call: equal for every attempt of the step.
 
-        The task's own `idempotency_key:` if it has one; a `retry` of the run changes the
-        default key, because a new generation is meant to have its effects anew.
+        The task's own `idempotency_key:` if it has one; a `retry` of the run and a rework of the
+        step change the default key, because both are meant to have their effects anew. No other
+        step, of this store or another, has the same default key.
         """
-        return self.chosen_key or f"{self.run_id}/{self.step}/{self.generation}"
+        again = f".{self.rework}" if self.rework else ""
+        default = f"{self.store}/{self.run_id}/{self.step}/{self.generation}{again}"
+        return self.chosen_key or default
 
 
 _CONTEXT: ContextVar[AttemptContext | None] = ContextVar("podium_attempt", default=None)
@@ -100,6 +110,11 @@ class Attempt:
     beat_at: float = 0.0
     was_silent: bool = False
 
+    def record_of(self, failure: BaseException) -> ErrorRecord:
+        """Return what is kept of an error that this attempt raised."""
+        context = self.context
+        return record_of(failure, step=context.step, secrets=context.services.secrets)
+
 
 class Attempts:
     """See the module docstring. `done` is called on the event loop, once for each attempt."""
@@ -121,6 +136,17 @@ class Attempts:
     @property
     def live(self) -> int:
         """Return how many attempts run now."""
+        return len(self._live)
+
+    async def ended(self, grace_s: float) -> int:
+        """Wait until nothing runs, at most `grace_s`; return how many attempts still do."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + grace_s
+        while tasks := [each.task for each in self._live.values() if each.task is not None]:
+            left = until - loop.time()
+            if left <= 0:
+                break
+            await asyncio.wait(tasks, timeout=left)
         return len(self._live)
 
     def open(self, group: asyncio.TaskGroup) -> None:
@@ -182,14 +208,16 @@ class Attempts:
             if not attempt.stopping:
                 # Nobody cancelled the attempt: its body let one of its own awaits through.
                 outcome = AttemptOutcome.FAILED
-                error = record_of(failure, step=attempt.context.step)
+                error = attempt.record_of(failure)
         except _AttemptTimeout as limit:
             outcome, error = AttemptOutcome.TIMED_OUT, limit.record
         # User code may raise anything; this is the only place that catches broadly. A task that
         # asks the program to exit must not take the runs of others along.
         except (Exception, SystemExit) as failure:  # noqa: BLE001
-            outcome, error = AttemptOutcome.FAILED, record_of(failure, step=attempt.context.step)
+            outcome, error = AttemptOutcome.FAILED, attempt.record_of(failure)
             appeal = appeal_of(failure)
+        context = attempt.context
+        context.services.streams.end_soon(context.run_id, context.step)
         self._report(attempt, outcome, output, error, appeal)
 
     def _report(

@@ -19,8 +19,9 @@ from podium.core.messages import CodeCancel, CodeFinished, CodeStep
 from podium.core.payload import ErrorRecord, decode_error, encode_error
 from podium.core.states import StepKind
 from podium.errors import NondeterminismError, PodiumError, RequestError, TaskError
-from podium.runtime.failures import record_of
+from podium.runtime.failures import NO_SECRETS, record_of
 from podium.runtime.payloads import Payloads, fingerprint
+from podium.runtime.secrets import Secrets
 
 __all__ = [
     "Call",
@@ -156,10 +157,24 @@ class _Join:
 class CodeRun:
     """Drives one durable function; see the module docstring."""
 
-    __slots__ = ("_commands", "_context_now", "_main", "_payloads", "_waiting", "finished")
+    __slots__ = (
+        "_commands",
+        "_context_now",
+        "_main",
+        "_payloads",
+        "_secrets",
+        "_waiting",
+        "finished",
+    )
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], payloads: Payloads) -> None:
+    def __init__(
+        self,
+        coroutine: Coroutine[Any, Any, Any],
+        payloads: Payloads,
+        secrets: Secrets = NO_SECRETS,
+    ) -> None:
         self._payloads = payloads
+        self._secrets = secrets
         self._main = _Branch(coroutine, "")
         self._waiting: dict[str, tuple[_Branch, Call]] = {}
         self._commands: list[Command] = []
@@ -323,13 +338,13 @@ class CodeRun:
         try:
             self._finish(CodeFinished(continue_input=self._payloads.encode(value)))
         except RequestError as error:
-            self._finish(CodeFinished(error=encode_error(record_of(error))))
+            self._finish(CodeFinished(error=encode_error(record_of(error, secrets=self._secrets))))
 
     def _end(self, value: Any) -> None:
         try:
             self._finish(CodeFinished(output=self._payloads.encode(value)))
         except RequestError as error:
-            self._finish(CodeFinished(error=encode_error(record_of(error))))
+            self._finish(CodeFinished(error=encode_error(record_of(error, secrets=self._secrets))))
 
     def _raised(
         self,
@@ -339,7 +354,7 @@ class CodeRun:
     ) -> None:
         join = branch.parent
         if join is None:
-            self._finish(CodeFinished(error=encode_error(record_of(error))))
+            self._finish(CodeFinished(error=encode_error(record_of(error, secrets=self._secrets))))
             return
         self._abandon(join, pending)
         pending.append((join.owner, None, error))

@@ -5,7 +5,7 @@ as running, mail in inboxes, child steps without a run; so a crash between a com
 deeds repeats deeds, never loses them.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from hashlib import sha256
 from typing import Any, Protocol
@@ -20,9 +20,10 @@ from podium.core.state import Step
 from podium.core.states import RunStatus, StepStatus
 from podium.core.turn import ChildAsked, Turn
 from podium.errors import PodiumError, RequestError, StoreError
-from podium.ports.store import RunRow
+from podium.ports.store import RunRow, Store
 from podium.runtime.actor import Actor
 from podium.runtime.attempts import Attempt, AttemptContext, Attempts
+from podium.runtime.code import Invocation
 from podium.runtime.failures import record_of
 from podium.runtime.options import EngineOptions, StartRequest
 from podium.runtime.purses import Purses
@@ -58,6 +59,7 @@ class Deeds:
         attempts: Attempts,
         purses: Purses,
         registry: Registry,
+        store: Store,
         options: EngineOptions,
         free_room: Callable[[], None],
     ) -> None:
@@ -65,6 +67,7 @@ class Deeds:
         self._attempts = attempts
         self._purses = purses
         self._registry = registry
+        self._store = store
         self._options = options
         self._free_room = free_room
 
@@ -104,30 +107,39 @@ class Deeds:
     def _asked_again(self, actor: Actor, step: Step) -> ChildAsked:
         return child_of(Turn(actor.state, actor.facts, 0), step)
 
+    def _work_of(self, actor: Actor, step: Step, verify: str) -> Callable[[], Invocation]:
+        work = partial(actor.invocation, step, self._registry.resolve)
+        return partial(self._registry.verified, work, verify) if verify else work
+
     def _start_attempt(self, actor: Actor, step: Step) -> None:
         state, number = actor.state, step.attempts
         task = actor.facts.task_of(step)
         timeouts = task.timeouts
         purse = self._purses.purse(state, step, task)
         run_no, step_no = state.run_no, step.no
+        rework, comment = state.rework_of(step)
         context = AttemptContext(
             actor.id,
             step.path,
             number,
             state.generation,
-            actor.home_epoch << 20 | number,
+            (actor.home_epoch << 20) + (rework << 11) + number,
             partial(self._attempts.beat, run_no, step_no, number),
             actor.effect_key(step),
             services=self._registry.services,
             folder=state.labels.get(FOLDER_LABEL, ""),
             purse=purse,
+            organization=state.organization,
+            store=self._store.uid,
+            rework=rework,
+            feedback=comment,
         )
         self._attempts.start(
             Attempt(
                 run_no,
                 step_no,
                 number,
-                partial(actor.invocation, step, self._registry.resolve),
+                self._work_of(actor, step, task.verify if number > 1 else ""),
                 context,
                 timeouts.attempt_us,
                 timeouts.heartbeat_us,
@@ -159,10 +171,13 @@ class Deeds:
 
     async def _child_request(self, actor: Actor, asked: ChildAsked, tag: str) -> StartRequest:
         state = actor.state
+        lineage = (*state.lineage, state.workflow)
         if state.depth + 1 > self._options.child_depth_max:
-            raise _too_deep(self._options.child_depth_max)
+            raise _too_deep(self._options.child_depth_max, lineage)
         name, _, version = asked.workflow.partition("@")
-        plan = await self._registry.named(name, version)
+        plan = await self._registry.named(name, version, organization=state.organization)
+        if name in lineage and not plan.is_code:
+            raise _circular(lineage, name)
         task = actor.facts.task_of(state.steps[asked.step_no])
         return StartRequest(
             plan=plan,
@@ -177,6 +192,8 @@ class Deeds:
             parent_step=asked.step_no,
             depth=state.depth + 1,
             pots=state.pots,
+            requesters=tuple(state.requesters),
+            lineage=lineage,
             budget=task.budget,
             on_limit=OnLimit.PARTIAL if plan.workflow.name == AGENT_WORKFLOW else OnLimit.DENY,
         )
@@ -196,6 +213,8 @@ class Deeds:
                 parent_step=state.parent_step,
                 depth=state.depth,
                 pots=state.pots,
+                requesters=tuple(state.requesters),
+                lineage=tuple(state.lineage),
                 forked_from=state.run_no,
             )
         )
@@ -204,10 +223,25 @@ class Deeds:
             await self._office.send(state.parent_run, news, f"child-continued.{row.run_no}")
 
 
-def _too_deep(limit: int) -> PodiumError:
+def _circular(lineage: Sequence[str], name: str) -> PodiumError:
+    """Return the refusal of a graph that would run inside of itself.
+
+    A durable function can tell when to stop; a graph starts the same children every time.
+    """
+    cycle = " → ".join([*lineage[lineage.index(name) :], name])
+    return RequestError(
+        f"The workflow {name!r} would run inside of itself: {cycle}.",
+        why="A graph starts the same child runs every time, so it would never end.",
+        fix="Take one workflow out of the circle; to repeat work, use `loop` or `for_each`.",
+        code="PDM-R031",
+    )
+
+
+def _too_deep(limit: int, lineage: Sequence[str]) -> PodiumError:
     return RequestError(
         f"The child run would be more than {limit} levels deep.",
-        why="Child runs that start child runs without end are most often a mistake.",
+        why=f"It would come below {' → '.join(lineage)}. Child runs that start child runs without "
+        "end are most often a mistake.",
         fix="Use a loop or podium.continue_as_new instead of recursion.",
         code="PDM-R030",
     )

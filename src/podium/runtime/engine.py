@@ -7,14 +7,15 @@ passes the outcome of each tick on.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
-from podium.core.ids import run_id, slot_of
+from podium.core.ids import slot_of
 from podium.core.messages import AttemptDone, Continue, Mail, encode_mail
 from podium.core.states import RunStatus, StepStatus
 from podium.core.turn import Facts, Turn
-from podium.errors import ConflictError, PodiumError, StoreError
+from podium.errors import PodiumError, StoreError
 from podium.ports.store import (
     MessageRow,
     NodeRow,
@@ -28,21 +29,29 @@ from podium.ports.store import (
 from podium.runtime.actor import Actor
 from podium.runtime.answers import accepted, unknown_run
 from podium.runtime.attempts import Attempts
+from podium.runtime.audience import Audience
+from podium.runtime.capture import begin_capture, end_capture
 from podium.runtime.deeds import Deeds
 from podium.runtime.failures import record_of, undecidable
 from podium.runtime.homes import Homes
+from podium.runtime.numbers import RunNumbers
 from podium.runtime.options import EngineOptions, StartRequest
 from podium.runtime.payloads import Payloads
 from podium.runtime.pump import Pump
 from podium.runtime.purses import Purses
+from podium.runtime.refused import refused_start
 from podium.runtime.registry import Registry
-from podium.runtime.waiters import Listener, Waiters
+from podium.runtime.scheduler import Scheduler
+from podium.runtime.waiters import Listener, Observer, Waiters
 
-__all__ = ["Engine"]
+__all__ = ["Chore", "Engine"]
 
 log = logging.getLogger("podium.engine")
 
 R = TypeVar("R")
+Chore = Callable[[], Coroutine[Any, Any, None]]
+"""Work for ever in the background of an engine, beside its own."""
+NO_CHORES: Final[Mapping[str, Chore]] = MappingProxyType({})
 
 
 class Engine:
@@ -57,8 +66,10 @@ class Engine:
         dice: Callable[[], float],
         boot_id: str,
         options: EngineOptions | None = None,
+        chores: Mapping[str, Chore] = NO_CHORES,
     ) -> None:
         self.store = store
+        self._chores = chores
         self.payloads = payloads
         self.registry = registry
         self.options = options or EngineOptions()
@@ -67,8 +78,7 @@ class Engine:
         self._boot_id = boot_id
         self._actors: dict[int, Actor] = {}
         self._waiters = Waiters()
-        self._numbers: list[int] = []
-        self._reserving = asyncio.Lock()
+        self._numbers = RunNumbers(store, block=self.options.run_block)
         self._left: list[Actor] = []
         """Runs that gave up their home and were not looked after once more."""
         self._message_no = 0
@@ -76,8 +86,13 @@ class Engine:
         self._follow_ups: dict[asyncio.Task[None], None] = {}
         """Background work under way, in the order it began."""
         self._started = asyncio.Event()
-        self._stopping = asyncio.Event()
+        self.stopping = asyncio.Event()
+        """Set once it was told to leave, or has failed."""
         self._attempts = Attempts(payloads=payloads, dice=dice, done=self._attempt_done)
+        is_here = self._actors.__contains__
+        self.audience = Audience(
+            store=store, registry=registry, listen=self.listen, is_here=is_here, dice=dice
+        )
         self._pump = Pump(store=store, options=self.options, events=self, node=lambda: self.node)
         self._purses = Purses(
             store=store,
@@ -85,11 +100,16 @@ class Engine:
             spawn=self.spawn,
             rules=self.options.budgets,
         )
+        every_us = self.options.sweep_every_us
+        self.scheduler = Scheduler(
+            office=self, store=store, registry=registry, payloads=payloads, look_every_us=every_us
+        )
         self._deeds = Deeds(
             office=self,
             attempts=self._attempts,
             purses=self._purses,
             registry=registry,
+            store=store,
             options=self.options,
             free_room=self._pump.free_room,
         )
@@ -105,6 +125,7 @@ class Engine:
             fenced=lambda: self.spawn(self._rejoin(self.node), "rejoin"),
             receive=self._receive,
             discard=self._discard,
+            stirred=self.audience.stir,
         )
 
     # -- life ----------------------------------------------------------------------------------
@@ -118,10 +139,17 @@ class Engine:
                 self._attempts.open(group)
                 self.spawn(self._homes.watch(), "watch")
                 self.spawn(self._homes.sweep(), "sweep")
-                self.spawn(self._watch_ends(), "ends")
+                self.spawn(self._waiters.watch_ends(self.store, self._actors, self.options), "ends")
+                if self.options.schedules:
+                    self.spawn(self.scheduler.run(), "schedules")
+                await self.audience.begin(self.spawn, role=self.options.role)
+                self.registry.services.streams.bind(asyncio.get_running_loop())
+                begin_capture(self.registry.services.logbook, self.store, self.spawn)
+                for name, chore in self._chores.items():
+                    self.spawn(chore(), name)
                 self._started.set()
                 try:
-                    await self._stopping.wait()
+                    await self.stopping.wait()
                     await self._quiesce()
                 finally:
                     self._group = None
@@ -142,13 +170,16 @@ class Engine:
         """Let the tick in flight land and the runs that only wait leave; then all is still."""
         self._homes.evict_all()
         await self._pump.quiet()
+        await self.audience.leave()
 
     async def _leave(self) -> None:
+        self.audience.close()
         self._homes.close()
         self._attempts.close()
         for actor in self._actors.values():
             actor.close()
         self._actors.clear()
+        await end_capture(self.registry.services.logbook)
         if self.node is not None and self.failure is None:
             await self.store.release_node(self.node)
 
@@ -156,9 +187,16 @@ class Engine:
         """Return once the engine accepts work."""
         await self._started.wait()
 
+    async def drain(self, grace_s: float) -> int:
+        """Begin nothing more and let running attempts end; return how many did not in time."""
+        self.scheduler.close()
+        self._homes.take_nobody()
+        self._pump.close_room()
+        return await self._attempts.ended(grace_s)
+
     def stop(self) -> None:
         """Leave: running attempts are cut off and their runs stay for the next home."""
-        self._stopping.set()
+        self.stopping.set()
 
     def _check(self) -> None:
         if self.failure is not None:
@@ -166,7 +204,7 @@ class Engine:
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run follow-up work in the background, until the engine stops."""
-        if self._group is None or self._stopping.is_set():
+        if self._group is None or self.stopping.is_set():
             work.close()
             return
         task = self._group.create_task(self._guard(work, name), name=f"podium-{name}")
@@ -201,7 +239,7 @@ class Engine:
                 if not answer.done():
                     answer.set_result(result)
 
-        if self._group is None or self._stopping.is_set():
+        if self._group is None or self.stopping.is_set():
             return await work
         self.spawn(carry(), "see-through")
         return await answer
@@ -224,7 +262,7 @@ class Engine:
         raises `ConflictError` PDM-C010 if the other request was not equal.
         """
         self._check()
-        run_no = await self._next_number()
+        run_no = await self._numbers.take()
         while True:
             self._check()
             actor = self._new_actor(run_no, request)
@@ -249,13 +287,15 @@ class Engine:
         started = request.started(self._purses.pots_of_start(actor.run_no, request))
         self._pump.open(
             actor,
-            lambda now_us, room: actor.begin(
-                started,
-                now_us,
-                room=room,
-                home=None if self.node is None else self.node.node_id,
-                deferred=request.deferred,
-                carried=list(request.carried.items()),
+            lambda now_us, room: request.creation(
+                actor.begin(
+                    started,
+                    now_us,
+                    room=room,
+                    home=None if self.node is None else self.node.node_id,
+                    deferred=request.deferred,
+                    known=request.known(),
+                )
             ),
         )
         return await future
@@ -279,32 +319,10 @@ class Engine:
             input=request.input,
         )
 
-    async def _next_number(self) -> int:
-        # One reservation at a time: hundreds of starts may find the block empty at once.
-        while not self._numbers:
-            async with self._reserving:
-                if not self._numbers:
-                    size = self.options.run_block
-                    first = await self.store.reserve_run_numbers(size)
-                    self._numbers = list(range(first + size - 1, first - 1, -1))
-        return self._numbers.pop()
-
     async def _existing(self, request: StartRequest, refusal: Refusal) -> RunRow:
-        if refusal.kind is not RefusalKind.DUPLICATE:
-            raise StoreError(
-                "The run could not be stored.",
-                why=refusal.detail or refusal.kind.name.lower(),
-                fix="Check the input for text that is not valid UTF-8, and try again.",
-                code="PDM-S020",
-            )
-        if refusal.existing_hash != request.request_hash:
-            raise ConflictError(
-                f"The idempotency key {request.idempotency_key!r} belongs to another request.",
-                why=f"{run_id(refusal.existing)} was started with it, from another workflow "
-                "version or with another input.",
-                fix="Use a new key, or the same request.",
-                code="PDM-C010",
-            )
+        is_same = refusal.existing_hash == request.request_hash
+        if refusal.kind is not RefusalKind.DUPLICATE or not is_same:
+            raise refused_start(refusal, key=request.idempotency_key or "")
         return await self._existing_run(refusal.existing)
 
     async def _existing_run(self, run_no: int) -> RunRow:
@@ -359,13 +377,15 @@ class Engine:
         else:
             self._receive(actor, mail, message_id)
 
-    def _receive(self, actor: Actor, mail: Mail, message_id: str) -> None:
+    def _receive(
+        self, actor: Actor, mail: Mail, message_id: str, *, came_home: bool = False
+    ) -> None:
         if not actor.expect(message_id):
             return
         if isinstance(mail, Continue):
             self.spawn(self._continue(actor, mail, message_id), "continue")
         else:
-            actor.receive(mail, message_id)
+            actor.receive(mail, message_id, came_home=came_home)
             self._pump.make_ready(actor)
 
     async def _continue(self, actor: Actor, mail: Continue, message_id: str) -> None:
@@ -398,21 +418,6 @@ class Engine:
                 return row
         return await self._waiters.for_end(run_no)
 
-    async def _watch_ends(self) -> None:
-        """Look up the awaited runs that do not live here: nobody else would tell.
-
-        When they are thousands it looks less often, and spends a tenth of the time on it.
-        """
-        loop, took_s = asyncio.get_running_loop(), 0.0
-        while True:
-            await asyncio.sleep(max(0.25, self.options.watch_every_us / 1e6, 9 * took_s))
-            begun_s = loop.time()
-            for run_no in [each for each in self._waiters.awaited() if each not in self._actors]:
-                row = await self.store.run(run_no)
-                if row is not None and not RunStatus(row.status).is_open:
-                    self._waiters.announce_end(row)
-            took_s = loop.time() - begun_s
-
     def listen(self, run_no: int, listener: Listener) -> Callable[[], None]:
         """Call `listener` after each commit of the run on this node; returns how to stop it."""
         return self._waiters.listen(run_no, listener)
@@ -430,6 +435,14 @@ class Engine:
     async def adopt(self, run_no: int) -> None:
         """Take a run that has no home, due or not."""
         await self._see_through(self._homes.adopt_one(run_no))
+
+    def observe(self, observer: Observer) -> None:
+        """Call `observer` after each commit of this node; it must be quick and never fail."""
+        self._waiters.observer = observer
+
+    def queued_steps(self) -> list[tuple[str, int]]:
+        """Return workflow and number of queued steps of each run that lives here."""
+        return [(a.state.workflow, a.state.tally[StepStatus.QUEUED]) for a in self._actors.values()]
 
     @property
     def residents(self) -> int:
@@ -451,6 +464,7 @@ class Engine:
         """See `TickEvents.applied`."""
         actor.forget_mail(write.consumed)
         self._waiters.tell(write, turn)
+        self.audience.committed()
         self._purses.stir()
         if actor.is_closed:
             # Discarded while its tick was in flight: the run is in other hands.
@@ -506,8 +520,9 @@ class Engine:
 
     def refused(self, actor: Actor, refusal: Refusal, turn: Turn | None) -> None:
         """See `TickEvents.refused`: memory that the store does not share is worthless."""
-        # A taken idempotency key is an answer, not a loss.
-        level = logging.DEBUG if refusal.kind is RefusalKind.DUPLICATE else logging.WARNING
+        # A taken idempotency key is an answer, not a loss; so is a tick that another node took.
+        is_answer = refusal.kind in {RefusalKind.DUPLICATE, RefusalKind.OVERTAKEN}
+        level = logging.DEBUG if is_answer else logging.WARNING
         log.log(level, "tick.refused", extra={"run": actor.id, "kind": refusal.kind.name})
         if turn is not None:
             self._pump.free_room(len(turn.starts))

@@ -5,16 +5,34 @@ from typing import Final
 import msgspec
 
 from podium.core.clockwork import next_wake_us
-from podium.core.ids import approval_id, approval_no, run_id
+from podium.core.explaining import (
+    Because,
+    Moment,
+    explain_run_state,
+    explain_step,
+    explain_unborn,
+    unborn,
+)
+from podium.core.ids import run_id, step_id
 from podium.core.payload import decode_error
-from podium.core.plan import Plan
-from podium.core.state import RunState, Step
-from podium.core.states import RunStatus, StepKind, StepStatus
+from podium.core.state import ROOT, RunState, Step
+from podium.core.states import RunStatus, StepStatus
 from podium.ports.store import NodeRow
 from podium.runtime.engine import Engine
 from podium.runtime.views import fold_run
 
-__all__ = ["Explanation", "explain_run"]
+__all__ = ["Explanation", "StepExplanation", "explain_run"]
+
+STEPS_MAX: Final = 100
+"""Steps that are explained one by one; the others wait for the same things."""
+
+
+class StepExplanation(Because, kw_only=True):
+    """Why one step of a run has not ended."""
+
+    step: str
+    status: str
+    step_record_id: str = ""
 
 
 class Explanation(msgspec.Struct, kw_only=True):
@@ -27,14 +45,21 @@ class Explanation(msgspec.Struct, kw_only=True):
     step: str = ""
     since_us: int | None = None
     expected_us: int | None = None
+    """When it goes on by itself, as far as anybody can know."""
     fix: str = ""
+    blocker: str = ""
+    """What holds it, by name."""
+    holder: str = ""
+    """Who has that in hand: a process, a person, another run."""
+    steps: list[StepExplanation] = []
+    """The same for its open steps, at most 100."""
 
 
 async def explain_run(engine: Engine, run_no: int) -> Explanation:
     """Say in one sentence why a run is not moving, or that it is."""
     row, state, plan = await fold_run(engine, run_no)
     owner = "" if row.home is None else await _owner(engine, row.home)
-    return _explain(state, plan, owner, engine.store.now_us())
+    return _explain(state, Moment(plan, owner, engine.store.now_us()))
 
 
 async def _owner(engine: Engine, home: int) -> str:
@@ -59,42 +84,46 @@ _NOBODY: Final = NodeRow(
 )
 
 
-def _explain(state: RunState, plan: Plan, owner: str, now_us: int) -> Explanation:
+def _explain(state: RunState, at: Moment) -> Explanation:
     status = state.status
     base = Explanation(run_id=run_id(state.run_no), status=status.label, code="", sentence="")
     if not status.is_open:
         return _closed(base, state)
-    base.expected_us = next_wake_us(state, plan.workflow.settings)
-    held = _held(base, status, owner, now_us)
+    due_us = next_wake_us(state, at.plan.workflow.settings)
     step = _blocker(state)
-    if held is not None:
-        base.code, base.sentence, base.fix = held
-    elif step is None:
-        base.code, base.sentence = "running", "It is between two steps."
-    else:
-        base.step, base.since_us = step.path, step.started_us or step.opened_us
-        base.code, base.sentence, base.fix = _why(state, step, owner, now_us)
+    held = explain_run_state(state, at, due_us)
+    if held is None and step is not None:
+        base.step, held = step.path, explain_step(state, step, at)
+    found = held or Because(code="running", sentence="It is between two steps.", holder=at.owner)
+    base.code, base.sentence, base.fix = found.code, found.sentence, found.fix
+    base.blocker, base.holder, base.since_us = found.blocker, found.holder, found.since_us
+    base.expected_us = due_us if found.expected_us is None else found.expected_us
+    base.steps = _steps(state, at)
     return base
 
 
-def _held(
-    base: Explanation, status: RunStatus, owner: str, now_us: int
-) -> tuple[str, str, str] | None:
-    """Return what holds the run as a whole, whatever its steps do."""
-    if status is RunStatus.PAUSED:
-        fix = f"podium runs resume {base.run_id}"
-        return "paused", "It was paused and starts nothing new.", fix
-    if status is RunStatus.QUEUED:
-        return "no_engine", "It waits for an engine to take it.", "podium recover"
-    due_us = base.expected_us
-    if owner or due_us is None or due_us > now_us:
-        return None
-    late = (now_us - due_us) / 1e6
-    sentence = f"It is due since {late:.1f} s, but no process is there to go on with it."
-    return "no_engine", sentence, "podium recover"
+def _steps(state: RunState, at: Moment) -> list[StepExplanation]:
+    found: list[StepExplanation] = []
+    for step in state.steps.values():
+        if step.status.is_open and step.no != ROOT:
+            because = explain_step(state, step, at)
+            name = step_id(state.run_no, step.no)
+            found.append(_told(because, step.path, step.status.label, name))
+        for task in unborn(state, at.plan, step) if len(found) < STEPS_MAX else ():
+            path = f"{step.path}/{at.plan.tasks[task].name}".lstrip("/")
+            because = explain_unborn(state, at.plan, step, task)
+            found.append(_told(because, path, StepStatus.PENDING.label))
+        if len(found) >= STEPS_MAX:
+            break
+    return found[:STEPS_MAX]
 
 
-_ORDER = (
+def _told(because: Because, path: str, status: str, name: str = "") -> StepExplanation:
+    known = {field: getattr(because, field) for field in Because.__struct_fields__}
+    return StepExplanation(step=path, status=status, step_record_id=name, **known)
+
+
+_ORDER: Final = (
     StepStatus.CHECKPOINT_PENDING,
     StepStatus.RUNNING,
     StepStatus.RETRYING,
@@ -120,60 +149,6 @@ def _finds_no_room(step: Step) -> bool:
     fan = step.fan
     is_open = fan is not None and step.status is StepStatus.RUNNING
     return is_open and fan is not None and fan.cursor < fan.count and not fan.open
-
-
-def _why(state: RunState, step: Step, owner: str, now_us: int) -> tuple[str, str, str]:
-    path = repr(step.path)
-    status = step.status
-    if status is StepStatus.CHECKPOINT_PENDING or step.kind is StepKind.APPROVAL:
-        approval = approval_id(approval_no(state.run_no, step.no))
-        fix = f"podium approvals approve {approval}"
-        return "approval", f"Step {path} waits for a person to approve {approval}.", fix
-    if status is StepStatus.RUNNING and step.fan is not None:
-        return _why_resting(state, step, now_us)
-    if status is StepStatus.RUNNING and not owner:
-        sentence = f"Step {path} was running in a process that is gone."
-        return "no_engine", sentence, "podium recover"
-    if status is StepStatus.RUNNING:
-        count = state.tally[StepStatus.RUNNING]
-        others = f" and {count - 1} more" if count > 1 else ""
-        spent = (now_us - step.started_us) / 1e6
-        return "running", f"Step {path}{others} has been running for {spent:.1f} s ({owner}).", ""
-    return _why_resting(state, step, now_us)
-
-
-def _why_resting(state: RunState, step: Step, now_us: int) -> tuple[str, str, str]:
-    path = repr(step.path)
-    if step.status is StepStatus.RETRYING:
-        error = decode_error(step.error).message if step.error else "an error"
-        left = max(0.0, (step.wake_us - now_us) / 1e6)
-        sentence = f"Step {path} failed ({error}) and is tried again in {left:.1f} s."
-        return "retrying", sentence, ""
-    if step.status is StepStatus.QUEUED or step.fan is not None:
-        sentence = f"Step {path} is ready and waits for room (max_parallel_steps or capacity)."
-        return "blocked_on_concurrency", sentence, ""
-    return _why_waiting(state, step, now_us)
-
-
-def _why_waiting(state: RunState, step: Step, now_us: int) -> tuple[str, str, str]:
-    path, run = repr(step.path), run_id(state.run_no)
-    if step.reason.startswith("signal:"):
-        name = step.reason.partition(":")[2]
-        sentence = f"Step {path} waits for the signal {name!r}."
-        return "signal", sentence, f"podium signal {run} {name}"
-    if step.reason == "child":
-        child = run_id(step.child_run) if step.child_run else "its child run"
-        return "child", f"Step {path} waits for {child}.", f"podium runs explain {child}"
-    if step.reason == "in_doubt":
-        approval = approval_id(approval_no(state.run_no, step.no))
-        sentence = f"Step {path} was interrupted and may have had its effect: a person decides."
-        return "in_doubt", sentence, f"podium approvals approve {approval}"
-    if step.reason == "budget":
-        approval = approval_id(approval_no(state.run_no, step.no))
-        sentence = f"Step {path} would exceed a budget: a person decides whether it gets more."
-        return "budget", sentence, f"podium approvals approve {approval}"
-    left = max(0.0, (step.wake_us - now_us) / 1e6)
-    return "timer", f"Step {path} sleeps for another {left:.1f} s.", ""
 
 
 def _closed(base: Explanation, state: RunState) -> Explanation:

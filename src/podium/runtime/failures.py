@@ -7,11 +7,13 @@ from typing import Final
 from podium.core.ids import run_id
 from podium.core.payload import ErrorRecord
 from podium.errors import BudgetError, InternalError, PodiumError, RequestError, TaskError
+from podium.runtime.secrets import Secrets
 
-__all__ = ["NonRetryable", "RetryAfter", "record_of", "undecidable", "unreadable"]
+__all__ = ["NO_SECRETS", "NonRetryable", "RetryAfter", "record_of", "undecidable", "unreadable"]
 
 FRAMES_KEPT: Final = 6
 TEXT_MAX: Final = 4000
+NO_SECRETS: Final = Secrets()
 _OWN: Final = str(Path(__file__).resolve().parent)
 
 
@@ -27,8 +29,10 @@ class RetryAfter(Exception):
         self.retry_after = seconds
 
 
-def record_of(error: BaseException, *, step: str = "") -> ErrorRecord:
-    """Return the record of `error`; a task error keeps the record it came with."""
+def record_of(
+    error: BaseException, *, step: str = "", secrets: Secrets = NO_SECRETS
+) -> ErrorRecord:
+    """Return the record of `error`, without the secrets; a task error keeps the one it has."""
     known = getattr(error, "record", None)
     if isinstance(known, ErrorRecord):
         return known
@@ -36,8 +40,8 @@ def record_of(error: BaseException, *, step: str = "") -> ErrorRecord:
         return ErrorRecord(
             code=error.code,
             kind=error.kind if isinstance(error, TaskError) else type(error).__name__,
-            message=_text(error.what),
-            why=_text(error.why),
+            message=_text(error.what, secrets),
+            why=_text(error.why, secrets),
             fix=error.fix,
             step=step,
             retryable=not isinstance(error, RequestError | BudgetError),
@@ -45,24 +49,28 @@ def record_of(error: BaseException, *, step: str = "") -> ErrorRecord:
     return ErrorRecord(
         code="PDM-T001",
         kind=type(error).__name__,
-        message=_text(str(error) or type(error).__name__),
+        message=_text(str(error) or type(error).__name__, secrets),
         step=step,
-        trace=_trace(error),
+        trace=_trace(error, secrets),
         retryable=not isinstance(error, NonRetryable),
         retry_after_us=_retry_after_us(error),
     )
 
 
-def _text(text: str) -> str:
-    """Return `text` bounded, and without what cannot be encoded."""
-    return text[:TEXT_MAX].encode("utf-8", "replace").decode()
+def _text(text: str, secrets: Secrets) -> str:
+    """Return `text` bounded, and without secrets and what cannot be encoded.
+
+    First the secrets: half of one, cut off by the bound, would not be found any more.
+    """
+    told = secrets.redact(text[: 4 * TEXT_MAX])
+    return told[:TEXT_MAX].encode("utf-8", "replace").decode()
 
 
-def _trace(error: BaseException) -> str:
+def _trace(error: BaseException, secrets: Secrets) -> str:
     """Return the last frames of user code; frames of this package say nothing to its author."""
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if not frame.filename.startswith(_OWN)]
-    return _text("".join(traceback.format_list(theirs[-FRAMES_KEPT:])))
+    return _text("".join(traceback.format_list(theirs[-FRAMES_KEPT:])), secrets)
 
 
 def _retry_after_us(error: BaseException) -> int:

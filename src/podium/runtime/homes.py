@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from heapq import heapify, heappop, heappush
-from typing import Final
+from typing import Final, Protocol
 
 from podium.core.ids import run_id
 from podium.core.messages import Mail, Wake, decode_mail
@@ -33,6 +33,15 @@ TIMERS_SPARE: Final = 1000
 """Stale timers that are not worth clearing away."""
 
 
+class Receive(Protocol):
+    """What puts mail into a mailbox."""
+
+    def __call__(
+        self, actor: Actor, mail: Mail, message_id: str, *, came_home: bool = False
+    ) -> None:
+        """Put mail into the mailbox of `actor`; `came_home` if it is what brought it here."""
+
+
 class Homes:
     """See the module docstring. `actors` is the engine's own table of residents."""
 
@@ -48,8 +57,9 @@ class Homes:
         node: Callable[[], NodeRow | None],
         homeless_due: Callable[[], None],
         fenced: Callable[[], None],
-        receive: Callable[[Actor, Mail, str], None],
+        receive: Receive,
         discard: Callable[[Actor], None],
+        stirred: Callable[[], None],
     ) -> None:
         self._store = store
         self._payloads = payloads
@@ -62,9 +72,11 @@ class Homes:
         self._fenced = fenced
         self._receive = receive
         self._discard = discard
+        self._stirred = stirred
         self._timers: list[tuple[int, int]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._timer_us = 0
+        self._is_leaving = False
         self._door = asyncio.Lock()
         self._wanted: dict[int, asyncio.Future[PodiumError | None]] = {}
         """Runs to adopt next, and who waits for each."""
@@ -86,6 +98,7 @@ class Homes:
         while True:
             await asyncio.sleep(self._options.watch_every_us / 1e6)
             if self._store.changed():
+                self._stirred()
                 await self.fetch_mail()
                 await self.adopt_due()
 
@@ -121,19 +134,26 @@ class Homes:
             return
         self.hand_over(await self._store.unread(node, limit=self._options.adopt_limit))
 
-    def hand_over(self, rows: Sequence[MessageRow]) -> None:
-        """Put mail into the mailboxes of residents; mail for others stays where it is."""
+    def hand_over(self, rows: Sequence[MessageRow], *, came_home: bool = False) -> None:
+        """Put mail into the mailboxes of residents; mail for others stays where it is.
+
+        `came_home` says that the mail is what brought them here: nobody drove them before.
+        """
         for row in rows:
             actor = self._actors.get(row.run_no)
             if actor is not None:
-                self._receive(actor, decode_mail(row.body), row.message_id)
+                self._receive(actor, decode_mail(row.body), row.message_id, came_home=came_home)
 
     # -- coming home ---------------------------------------------------------------------------
+
+    def take_nobody(self) -> None:
+        """Adopt no more runs than those that are asked for by name: this node is leaving."""
+        self._is_leaving = True
 
     async def adopt_due(self) -> int:
         """Adopt homeless runs that are due or have mail; return how many came."""
         node = self._node()
-        if node is None:
+        if node is None or self._is_leaving:
             return 0
         count = 0
         while True:
@@ -224,7 +244,7 @@ class Homes:
         try:
             records = await self._store.load(numbers)
             errors = {each.row.run_no: await self._try_to_move_in(each) for each in records}
-            self.hand_over(await self._store.mail(numbers))
+            self.hand_over(await self._store.mail(numbers), came_home=True)
         finally:
             for run_no in numbers:
                 self._arriving.pop(run_no, None)

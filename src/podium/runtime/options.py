@@ -1,10 +1,14 @@
 """Limits and rhythms of one node, and what a new run is made of."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from podium.core.budgets import Budget, Limits, OnLimit, Pot
-from podium.core.events import RunStarted
+from podium.core.events import AgentsReplaced, Event, RunStarted, StepCarried
 from podium.core.plan import Plan
+from podium.ports.schedules import ScheduleWrite
+from podium.ports.store import RunWrite
 
 __all__ = ["EngineOptions", "StartRequest"]
 
@@ -32,6 +36,8 @@ class EngineOptions:
     role: str = "all"
     budgets: tuple[Budget, ...] = ()
     """The rules of the settings; those set on the store come on top."""
+    schedules: bool = True
+    """Whether this node takes the ticks of schedules."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -58,6 +64,14 @@ class StartRequest:
     budget: Limits | None = None
     """What this run and its children may spend."""
     on_limit: OnLimit = OnLimit.DENY
+    requesters: tuple[str, ...] = ()
+    """Who asked for the run: where `four_eyes` is declared, they cannot approve what it asks."""
+    lineage: tuple[str, ...] = ()
+    """The names of the workflows above it, the outermost first."""
+    stand_ins: dict[str, str] = field(default_factory=dict)
+    """Agents that stand in: slug, or path of a step → slug."""
+    schedule: ScheduleWrite | None = None
+    """The change of the schedule that starts the run: done with it, or neither is."""
 
     def started(self, pots: tuple[Pot, ...]) -> RunStarted:
         """Return the first event of the run, which spends from `pots`."""
@@ -75,4 +89,27 @@ class StartRequest:
             1,
             self.labels,
             pots,
+            self.requesters,
+            self.lineage,
         )
+
+    def with_tick(self, write: ScheduleWrite, *, deferred: bool) -> "StartRequest":
+        """Return the request as one for the last tick of `write`."""
+        return replace(self, schedule=write, deferred=deferred)
+
+    def creation(self, write: RunWrite | None) -> RunWrite | None:
+        """Return the write that creates the run with the tick of its schedule, if it has one."""
+        if write is None or self.schedule is None:
+            return write
+        *others, last = self.schedule.ticks
+        ticks = (*others, msgspec.structs.replace(last, run_no=write.run_no))
+        change = msgspec.structs.replace(self.schedule, ticks=ticks)
+        return msgspec.structs.replace(write, schedule=change)
+
+    def known(self) -> list[Event]:
+        """Return what is known of the run besides its start, as the events that follow it."""
+        by = self.requesters[0] if self.requesters else ""
+        events: list[Event] = [StepCarried(*pair) for pair in self.carried.items()]
+        if self.stand_ins:
+            events.append(AgentsReplaced(self.stand_ins, by))
+        return events

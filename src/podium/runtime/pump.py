@@ -18,6 +18,7 @@ from podium.core.turn import Turn
 from podium.ports.store import Batch, Committed, NodeRow, Refusal, RunWrite, Store
 from podium.runtime.actor import Actor
 from podium.runtime.options import EngineOptions
+from podium.runtime.starved import Starved
 
 __all__ = ["Pump", "TickEvents"]
 
@@ -63,7 +64,7 @@ class Pump:
         self._ready: deque[Actor] = deque()
         self._openings: deque[tuple[Actor, Callable[[int, int], RunWrite | None]]] = deque()
         self._releasing: deque[Actor] = deque()
-        self._hungry: dict[int, Actor] = {}
+        self._hungry = Starved()
         self._in_flight: list[tuple[Actor, RunWrite]] | None = None
         self._batch = Batch(node_id=0, node_epoch=0, writes=())
         self._due = False
@@ -94,7 +95,7 @@ class Pump:
 
     def forget(self, actor: Actor) -> None:
         """Let go of an actor that was discarded or went away."""
-        self._hungry.pop(actor.run_no, None)
+        self._hungry.remove(actor.run_no)
 
     def carries(self, run_no: int) -> bool:
         """Return whether the tick in flight writes this run."""
@@ -122,6 +123,10 @@ class Pump:
         self.room += count
         if self._hungry:
             self.schedule()
+
+    def close_room(self) -> None:
+        """Offer no room from now on: what is ready stays queued, for the next home."""
+        self.room -= HELD
 
     def schedule(self) -> None:
         """Run the pump soon, unless a tick is in flight: then it runs when that has landed."""
@@ -172,14 +177,12 @@ class Pump:
 
     def _offer(self, actor: Actor) -> int:
         """Return the room `actor` may use: none, while a more urgent run waits for some."""
-        mine = actor.row.priority
-        is_outranked = any(other.row.priority < mine for other in self._hungry.values())
-        self._held = HELD if is_outranked else 0
+        self._held = HELD if self._hungry.outranks(actor.row.priority) else 0
         return self.room - self._held
 
     def _collect_hungry(self, writes: list[tuple[Actor, RunWrite]], now_us: int, rows: int) -> None:
         """Offer free room to runs that lacked it, the most urgent first."""
-        for actor in sorted(self._hungry.values(), key=lambda each: each.state.priority):
+        for actor in self._hungry.in_order():
             if self.room <= 0 or rows >= self._options.rows_per_tick:
                 return
             if actor.in_flight is None and not actor.is_closed:
@@ -202,9 +205,9 @@ class Pump:
             return 0
         self.room, self._held = actor.room_left + self._held, 0
         if actor.wants_room:
-            self._hungry[actor.run_no] = actor
+            self._hungry.add(actor)
         else:
-            self._hungry.pop(actor.run_no, None)
+            self._hungry.remove(actor.run_no)
         if write is None:
             self._events.applied(actor, NOTHING, None)
             return 0

@@ -3,6 +3,7 @@
 Nothing is imported before a run needs it; validation never comes here.
 """
 
+import asyncio
 import hashlib
 import importlib
 import importlib.util
@@ -20,7 +21,7 @@ import msgspec
 from podium.core.definition import Workflow
 from podium.core.plan import Plan, compile_plan
 from podium.core.template import Compiler
-from podium.errors import NotFoundError, RequestError, did_you_mean
+from podium.errors import ConflictError, NotFoundError, RequestError, did_you_mean
 from podium.ports.store import DefinitionRow, Store
 from podium.runtime.code import CodeRun, Invocation
 from podium.runtime.payloads import Payloads
@@ -45,6 +46,7 @@ class Registry:
         payloads: Payloads,
         expressions: Compiler,
         tools: dict[str, str],
+        organization: str = "default",
         local: Callable[[str], Workflow | None] = lambda name: None,
         services: Services | None = None,
     ) -> None:
@@ -53,11 +55,12 @@ class Registry:
         self._payloads = payloads
         self.expressions = expressions
         self._tools = tools
+        self._organization = organization
         self._local = local
         self._plans: dict[str, Plan] = {}
         self._functions: dict[str, Callable[..., Any]] = {}
-        self._published: dict[str, str] = {}
-        """The version that this process published last, by name."""
+        self._published: dict[tuple[str, str], str] = {}
+        """The version that this process published last, by organization and name."""
 
     def compile(self, workflow: Workflow) -> Plan:
         """Return the plan of a workflow, compiled once."""
@@ -90,14 +93,21 @@ class Registry:
         self._plans[def_hash] = plan
         return plan
 
-    async def named(self, name: str, version: str = "") -> Plan:
-        """Return the plan of a workflow by name, its active version unless one is given."""
+    async def named(self, name: str, version: str = "", *, organization: str = "") -> Plan:
+        """Return the plan of a workflow by name, its active version unless one is given.
+
+        It is looked for among those of `organization`, by default that of this process.
+        """
+        owner = organization or self._organization
         found = None if version else self._local(name)
         if found is not None:
-            return await self.publish(found)
-        row = await self._store.definition(name, version)
+            return await self.publish(found, organization=owner)
+        row = await self._store.definition(owner, name, version)
+        active = await self._store.definition(owner, name) if version else row
+        if active is None and await self._store.definitions(owner, name):
+            raise _inactive(name)
         if row is None:
-            known = [each.name for each in await self._store.definitions()]
+            known = [each.name for each in await self._store.definitions(owner)]
             what = f"The workflow {name!r}" + (f" has no version {version!r}." if version else "")
             raise NotFoundError(
                 what if version else f"{what} is not published in this store.",
@@ -106,11 +116,24 @@ class Registry:
             )
         return await self.plan(row.def_hash)
 
-    async def publish(self, workflow: Workflow, *, activate: bool = True) -> Plan:
+    async def deactivate(self, name: str, *, organization: str = "") -> bool:
+        """Take the name of a workflow out of use; return whether it was in use.
+
+        Runs that are under way go on. Publishing or activating a version brings it back.
+        """
+        owner = organization or self._organization
+        self._published.pop((owner, name), None)
+        return await self._store.deactivate(owner, name)
+
+    async def publish(
+        self, workflow: Workflow, *, activate: bool = True, organization: str = ""
+    ) -> Plan:
         """Record a version of a workflow, once in a row, and return its plan."""
         plan = self.compile(workflow)
-        if self._published.get(workflow.name) != plan.def_hash:
+        key = (organization or self._organization, workflow.name)
+        if self._published.get(key) != plan.def_hash:
             row = DefinitionRow(
+                organization=key[0],
                 name=workflow.name,
                 def_hash=plan.def_hash,
                 label=workflow.label,
@@ -118,7 +141,7 @@ class Registry:
                 created_us=self._store.now_us(),
             )
             await self._store.publish(row, activate=activate)
-            self._published[workflow.name] = plan.def_hash
+            self._published[key] = plan.def_hash
         return plan
 
     def remember(self, entrypoint: str, function: Callable[..., Any]) -> None:
@@ -132,7 +155,7 @@ class Registry:
         return partial(self._drive, plan.workflow.entrypoint, value)
 
     def _drive(self, entrypoint: str, value: Any) -> CodeRun:
-        return CodeRun(self._enter(entrypoint, value), self._payloads)
+        return CodeRun(self._enter(entrypoint, value), self._payloads, self.services.secrets)
 
     async def _enter(self, entrypoint: str, value: Any) -> Any:
         # Loading and binding inside the coroutine turns their errors into the run's.
@@ -145,8 +168,7 @@ class Registry:
         """Return what `uses` runs with these arguments; raises what makes the attempt fail."""
         head, _, target = uses.partition(":")
         if head == "python":
-            function = self._functions.get(target) or load_target(target)
-            function = getattr(function, "function", function)
+            function = self._function(target)
             args, kwargs = bind_input(function, arguments)
             return Invocation(function, args, kwargs)
         tool = self._tools.get(head)
@@ -159,6 +181,42 @@ class Registry:
         function = load_target(tool)
         args, kwargs = bind_input(function, arguments)
         return Invocation(function, args, kwargs)
+
+    def verified(self, work: Callable[[], Invocation], verify: str) -> Invocation:
+        """Return work that first asks whether an earlier attempt has done it."""
+        found = work()
+        check = self._function(verify.partition(":")[2])
+        return Invocation(unless_done, (Invocation(check, found.args, found.kwargs), found), {})
+
+    def _function(self, target: str) -> Callable[..., Any]:
+        function = self._functions.get(target) or load_target(target)
+        inner: Callable[..., Any] = getattr(function, "function", function)
+        return inner
+
+
+async def unless_done(check: Invocation, work: Invocation) -> Any:
+    """Return what `check` knows of an earlier attempt; do the work if it knows nothing."""
+    known = await _called(check)
+    return await _called(work) if known is None else known
+
+
+async def _called(body: Invocation) -> Any:
+    if inspect.iscoroutinefunction(body.function):
+        return await body.function(*body.args, **body.kwargs)
+    value = await asyncio.to_thread(body.function, *body.args, **body.kwargs)
+    return await value if inspect.iscoroutine(value) else value
+
+
+def _inactive(name: str) -> ConflictError:
+    return ConflictError(
+        f"The workflow {name!r} is not active: nothing new is started of it.",
+        why="Its versions are there, but somebody took the name out of use.",
+        fix=f"Make a version active again: `podium workflows rollback {name} VERSION`.",
+        code="PDM-C007",
+        code_word="workflow_inactive",
+        state="inactive",
+        allowed=("publish", "rollback"),
+    )
 
 
 def target_of(function: Callable[..., Any]) -> str:

@@ -13,6 +13,8 @@ __all__ = ["Secrets"]
 LENGTH_MIN: Final = 6
 """Shorter ones would be found in ordinary words."""
 SHOWN: Final = "[secret]"
+SHAPES: Final = (r"\bsk_[A-Za-z0-9_-]{32,200}", r"\bwhsec_[A-Za-z0-9+/=_-]{24,200}")
+"""Keys and webhook secrets of podium itself: known by their shape, whosever they are."""
 
 
 class Secrets:
@@ -25,16 +27,14 @@ class Secrets:
     def __init__(self, values: Iterable[str] = ()) -> None:
         forms = {form for value in values if len(value) >= LENGTH_MIN for form in _forms(value)}
         longest_first = sorted(forms, key=lambda form: (-len(form), form))
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        self._pattern = re.compile("|".join([*map(re.escape, longest_first), *SHAPES]))
 
     def redact(self, text: str) -> str:
         """Return `text` without the secrets."""
-        return text if self._pattern is None else self._pattern.sub(SHOWN, text)
+        return self._pattern.sub(SHOWN, text)
 
     def redact_all(self, value: Any) -> Any:
         """Return JSON data with the secrets taken out of every text, keys included."""
-        if self._pattern is None:
-            return value
         if isinstance(value, str):
             return self.redact(value)
         if isinstance(value, dict):

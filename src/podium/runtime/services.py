@@ -6,9 +6,12 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from podium.core.agents import AgentSpec
+from podium.core.breaker import Breaker
 from podium.gateway.asking import Answer, Ask, Tell, silent
 from podium.gateway.purse import Purse
+from podium.ports.egress import Egress
 from podium.ports.models import Piece
+from podium.runtime.logbook import Logbook
 from podium.runtime.secrets import Secrets
 from podium.runtime.streams import Streams
 
@@ -29,6 +32,9 @@ class Models(Protocol):
     ) -> AsyncGenerator[Piece | Answer]:
         """Yield the answer as it comes, the `Answer` last; raises as `call`."""
 
+    def breakers(self) -> Mapping[str, Breaker]:
+        """Return the circuit breakers of what was asked so far, by name."""
+
     async def close(self) -> None:
         """Give connections back."""
 
@@ -44,6 +50,10 @@ class LazyModels:
         """Return the models, built at the first call."""
         self._built = self._built or self._build()
         return self._built
+
+    def breakers(self) -> Mapping[str, Breaker]:
+        """Return the circuit breakers; none before the first call."""
+        return {} if self._built is None else self._built.breakers()
 
     async def close(self) -> None:
         """Give connections back, if there are any; a later call builds anew."""
@@ -64,6 +74,14 @@ class Services:
     """Targets of the built-in tools of agents, by name."""
     secrets: Secrets = field(default_factory=Secrets)
     streams: Streams = field(default_factory=Streams)
+    egress: Egress | None = None
+    """The way out of webhooks; None: this process sends none."""
+    is_guarded: bool = False
+    """Whether `uses: http` asks `egress` for its way: definitions may come from anybody here."""
+    progress_url: str = ""
+    """Where the settings want every event to be sent, if anywhere."""
+    logbook: Logbook | None = None
+    """Keeps what attempts print and log; None: nobody listens."""
 
     def has_model(self, agent: AgentSpec) -> bool:
         """Return whether there is a model for this agent: its own, or the default one."""
@@ -73,3 +91,5 @@ class Services:
         """Give back what was opened for attempts."""
         if self.models is not None:
             await self.models.close()
+        if self.egress is not None:
+            await self.egress.close()

@@ -16,6 +16,7 @@ from podium.settings.process import (
     merge_settings,
     run_settings,
 )
+from podium.settings.retention import RetentionSettings
 from podium.settings.secret import Secret, expand
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ModelSettings",
     "PriceSettings",
     "ProviderSettings",
+    "RetentionSettings",
     "Seconds",
     "Secret",
     "Settings",

@@ -5,7 +5,7 @@ caller; this module only merges what it is given.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -14,7 +14,8 @@ from podium.core.definition import Settings as RunSettings
 from podium.core.durations import parse_duration
 from podium.errors import RequestError, did_you_mean
 from podium.settings.llm import BudgetSettings, LlmSettings
-from podium.settings.reading import read_budgets, read_llm
+from podium.settings.reading import read_budgets, read_llm, read_retention
+from podium.settings.retention import RetentionSettings
 
 __all__ = ["DEFAULT_STORE", "Settings", "Sourced", "merge_settings", "run_settings"]
 
@@ -38,6 +39,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Executables that definitions that come over the network may run."""
     log_level: str = "warning"
     """debug, info, warning or error."""
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """How log lines look; `auto`: text on a terminal, JSON elsewhere."""
+    bootstrap_key_file: str = ""
+    """A file with the first key of an administrator, for containers."""
+    requests_per_second: float = 500.0
+    """Requests a key may make, in each process; 0: as many as it likes."""
+    metrics_public: bool = False
+    """Show `/metrics` to callers without a key."""
+    capture_logs: bool = True
+    """Keep what attempts print and log, to be read with their run."""
+    progress_webhook_url: str = ""
+    """Where every event is sent (seed 003); empty: nowhere."""
+    egress_allow: tuple[str, ...] = ()
+    """Hosts, host:port and networks that are not public and may be sent to nevertheless."""
     workflow: dict[str, Any] = {}
     """Defaults of every run: the keys of a definition's `settings:` block."""
     agent: dict[str, Any] = {}
@@ -48,6 +63,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Agents that every definition may use: the keys of a definition's `agents:` block."""
     budgets: tuple[BudgetSettings, ...] = ()
     """What calls of models may use."""
+    schedules: dict[str, Any] = {}
+    """Schedules by name, made when a server begins and by `podium schedules apply`."""
+    retention: RetentionSettings = RetentionSettings()
+    """How long closed runs and their logs are kept."""
 
 
 class Sourced(msgspec.Struct, frozen=True):
@@ -57,10 +76,18 @@ class Sourced(msgspec.Struct, frozen=True):
     source: str
 
 
-_FILE_ONLY: Final = frozenset({"workflow", "agent", "llm", "agents", "budgets"})
+_SEEDS_NAMES: Final = {
+    "database_url": ("DATABASE_URL",),
+    "progress_webhook_url": ("ORCHESTRATION_PROGRESS_WEBHOOK_URL",),
+}
+"""Names of the environment that count after our own."""
+_FILE_ONLY: Final = frozenset(
+    {"workflow", "agent", "llm", "agents", "budgets", "retention", "schedules"}
+)
 _BLOCKS: Final[Mapping[str, Callable[..., Any]]] = {
     "llm": read_llm,
     "budgets": read_budgets,
+    "retention": read_retention,
 }
 
 
@@ -111,7 +138,7 @@ def _lookup(
     if flags.get(name) is not None:
         return Sourced(flags[name], "flag")
     if name not in _FILE_ONLY:
-        names = [f"PODIUM_{name.upper()}"] + (["DATABASE_URL"] if name == "database_url" else [])
+        names = [f"PODIUM_{name.upper()}", *_SEEDS_NAMES.get(name, ())]
         for variable in names:
             if environment.get(variable):
                 return Sourced(_from_text(name, environment[variable]), variable)
@@ -123,7 +150,7 @@ def _lookup(
 
 
 def _from_text(name: str, text: str) -> Any:
-    if name in {"task_modules", "allow_shell"}:
+    if name in {"task_modules", "allow_shell", "egress_allow"}:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     return text
 

@@ -19,9 +19,10 @@ from podium.settings.llm import (
     LlmSettings,
     Seconds,
 )
+from podium.settings.retention import RetentionSettings
 from podium.settings.secret import Secret
 
-__all__ = ["read_budgets", "read_llm"]
+__all__ = ["read_budgets", "read_llm", "read_retention"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -48,6 +49,12 @@ def read_budgets(value: Any, *, source: str) -> tuple[BudgetSettings, ...]:
         for index, budget in enumerate(read or ()):
             _check_budget(budget, f"budgets[{index}]", walk)
     return walk.result(read, source)
+
+
+def read_retention(value: Any, *, source: str) -> RetentionSettings:
+    """Return the `retention:` block; raises `RequestError` with every fault of it."""
+    walk = _Walk()
+    return walk.result(walk.struct(RetentionSettings, value, "retention"), source)
 
 
 class _Walk:
