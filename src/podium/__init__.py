@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from podium.agents.asking import Agent, agent
     from podium.agents.tools import tool
-    from podium.app import connect
+    from podium.app import connect, load
     from podium.authoring.client import App, RunHandle
     from podium.authoring.decorators import DurableTask, DurableWorkflow, task, workflow
     from podium.authoring.durable import (
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from podium.authoring.durable import map_items as map  # noqa: A004 - the word of the field
     from podium.authoring.graph import Graph
+    from podium.authoring.streaming import stream
     from podium.core.definition import RetryPolicy, RetryRule
     from podium.errors import (
         BudgetError,
@@ -73,9 +74,11 @@ __all__ = [
     "context",
     "continue_as_new",
     "gather",
+    "load",
     "map",
     "now",
     "sleep",
+    "stream",
     "task",
     "tool",
     "uuid",
@@ -88,7 +91,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "podium.agents.asking": ("Agent", "agent"),
     "podium.agents.tools": ("tool",),
-    "podium.app": ("connect",),
+    "podium.app": ("connect", "load"),
     "podium.authoring.client": ("App", "RunHandle"),
     "podium.authoring.decorators": ("DurableTask", "DurableWorkflow", "task", "workflow"),
     "podium.authoring.durable": (
@@ -105,6 +108,7 @@ _HOMES = {
         "wait_signal",
     ),
     "podium.authoring.graph": ("Graph",),
+    "podium.authoring.streaming": ("stream",),
     "podium.core.definition": ("RetryPolicy", "RetryRule"),
     "podium.errors": (
         "BudgetError",

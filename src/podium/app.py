@@ -3,48 +3,70 @@
 import gc
 import os
 import random
+import re
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from podium.adapters.archive import FolderArchive
 from podium.adapters.blobs.directory import DirectoryBlobs
+from podium.adapters.egress import HttpEgress
 from podium.adapters.expressions.cel import CelExpressions
 from podium.adapters.sqlite.store import SqliteStore
 from podium.authoring.agents import remember_agents, shared_agents
 from podium.authoring.client import App
 from podium.authoring.decorators import known_workflows
+from podium.authoring.files import WorkflowFile, read_definition, use_folder
 from podium.authoring.project import project_settings
 from podium.core.agents import AGENT_WORKFLOW
 from podium.core.budget_values import rule_of
 from podium.core.budgets import Budget
 from podium.core.definition import Workflow
+from podium.core.states import RunStatus
 from podium.errors import RequestError
 from podium.ports.models import ModelWire
 from podium.ports.store import NodeRow, Store
-from podium.runtime.engine import Engine
+from podium.runtime.engine import Chore, Engine
+from podium.runtime.logbook import Logbook
 from podium.runtime.options import EngineOptions
 from podium.runtime.payloads import Payloads
 from podium.runtime.registry import Registry
+from podium.runtime.resources import watch_memory
+from podium.runtime.retention import Policy, Retention
 from podium.runtime.secrets import Secrets
-from podium.runtime.services import LazyModels, Models, Services
-from podium.settings import BUILT_IN_PROVIDERS, BudgetSettings, LlmSettings, Settings
+from podium.runtime.services import LazyModels, Services
+from podium.settings import (
+    BUILT_IN_PROVIDERS,
+    BudgetSettings,
+    LlmSettings,
+    RetentionSettings,
+    Settings,
+)
+
+if TYPE_CHECKING:
+    from podium.agents.forecast import Forecast
+    from podium.gateway.gateway import Gateway
 
 __all__ = [
     "build_engine",
     "build_gateway",
+    "build_retention",
     "connect",
     "connect_alone",
     "connect_desk",
+    "connect_recovery",
+    "connect_server",
     "examine_store",
     "expressions",
     "open_reader",
     "open_store",
+    "retention_policy",
     "sqlite_path",
     "tune_process",
 ]
@@ -118,18 +140,30 @@ class _OwnRunsOnly(SqliteStore):
         return None
 
 
-def build_engine(settings: Settings, *, role: str = "all", alone: bool = False) -> Engine:
-    """Return an engine on the store of `settings`, ready to run; `alone`: see `connect_alone`."""
+def build_engine(
+    settings: Settings,
+    *,
+    role: str = "all",
+    store_type: type[SqliteStore] = SqliteStore,
+    schedules: bool = True,
+    served: bool = False,
+) -> Engine:
+    """Return an engine on the store of `settings`, ready to run.
+
+    `served`: definitions may come from anybody, so their requests are guarded, and the process
+    looks after the store and its own memory.
+    """
     path = sqlite_path(settings.database_url)
-    store = _OwnRunsOnly(path) if alone else SqliteStore(path)
+    store = store_type(path)
     payloads = Payloads(DirectoryBlobs(path.with_name(path.name + ".blobs")))
     registry = Registry(
         store=store,
         payloads=payloads,
         expressions=expressions(),
         tools=TOOLS,
+        organization=settings.organization,
         local=_local_workflow,
-        services=_services(settings),
+        services=_services(settings, served=served),
     )
     if settings.agents:
         remember_agents(shared_agents(settings.agents, folder=Path.cwd()))
@@ -138,6 +172,7 @@ def build_engine(settings: Settings, *, role: str = "all", alone: bool = False) 
         evict_after_us=int(settings.evict_after * 1_000_000),
         role=role,
         budgets=_rules(settings.budgets),
+        schedules=schedules and role in DRIVING,
     )
     return Engine(
         store=store,
@@ -146,18 +181,71 @@ def build_engine(settings: Settings, *, role: str = "all", alone: bool = False) 
         dice=random.random,
         boot_id=uuid.uuid4().hex,
         options=options,
+        chores=_chores(settings, store) if served else {},
     )
 
 
-def _services(settings: Settings) -> Services:
-    llm = settings.llm
-    only = next(iter(llm.models)) if len(llm.models) == 1 else ""
+DRIVING: Final = frozenset({"all", "engine"})
+"""Roles whose processes take any work: runs, and the ticks of schedules."""
+
+
+def _chores(settings: Settings, store: Store) -> dict[str, Chore]:
+    """Return what a server does beside its work."""
+    chores: dict[str, Chore] = {"memory": watch_memory}
+    if retention_policy(settings.retention):
+        chores["retention"] = build_retention(settings, store).run
+    return chores
+
+
+def retention_policy(settings: RetentionSettings) -> Policy:
+    """Return how long things are kept."""
+    ages = {
+        RunStatus.COMPLETED: settings.completed or settings.runs,
+        RunStatus.FAILED: settings.failed or settings.runs,
+        RunStatus.CANCELLED: settings.cancelled or settings.runs,
+        RunStatus.ABORTED: settings.aborted or settings.runs,
+    }
+    return Policy(
+        runs_us={status: int(age * 1e6) for status, age in ages.items() if age is not None},
+        logs_us=None if settings.logs is None else int(settings.logs * 1e6),
+    )
+
+
+def build_retention(settings: Settings, store: Store) -> Retention:
+    """Return what forgets old runs and logs of `store` as the settings say."""
+    folder = settings.retention.archive
+    archive = FolderArchive(Path(folder)) if folder else None
+    return Retention(store, retention_policy(settings.retention), archive)
+
+
+def _services(settings: Settings, *, served: bool) -> Services:
+    llm, secrets = settings.llm, Secrets(_secrets(settings.llm))
     return Services(
+        egress=HttpEgress(settings.egress_allow),
+        is_guarded=served,
+        progress_url=settings.progress_webhook_url,
         models=LazyModels(lambda: build_gateway(llm)) if _is_configured(llm) else None,
-        default_model=llm.default or only,
+        default_model=default_model(llm),
         tools=AGENT_TOOLS,
-        secrets=Secrets(_secrets(llm)),
+        secrets=secrets,
+        logbook=Logbook(secrets) if settings.capture_logs else None,
     )
+
+
+def forecast_costs(workflow: Workflow, settings: Settings) -> "list[Forecast]":
+    """Return what the models that a definition asks may cost; nothing is sent or imported."""
+    # Imported here: only a plan needs it.
+    from podium.agents.forecast import forecast  # noqa: PLC0415
+
+    llm = settings.llm
+    estimate = build_gateway(llm).estimate if _is_configured(llm) else None
+    return forecast(workflow, estimate=estimate, default_model=default_model(llm))
+
+
+def default_model(llm: LlmSettings) -> str:
+    """Return the alias that agents without a model ask; empty: there is none."""
+    only = next(iter(llm.models)) if len(llm.models) == 1 else ""
+    return llm.default or only
 
 
 def _is_configured(llm: LlmSettings) -> bool:
@@ -166,8 +254,17 @@ def _is_configured(llm: LlmSettings) -> bool:
     return bool(llm.models or llm.providers) or ready
 
 
+SECRET_VARIABLE: Final = re.compile(r"(?:^|_)(?:API_?KEY|KEY|PASSWORD|PASSWD|SECRET|TOKEN)$")
+SECRET_LENGTH_MIN: Final = 12
+"""Of what is a secret by the name of its variable alone: shorter values may be plain words."""
+
+
 def _secrets(llm: LlmSettings) -> Iterator[str]:
-    """Yield the secrets of all providers, as far as they are known to this process."""
+    """Yield the secrets of all providers, and what the environment calls a secret."""
+    for name, value in os.environ.items():
+        is_word = len(value) < SECRET_LENGTH_MIN or value.startswith("/") or " " in value
+        if SECRET_VARIABLE.search(name.upper()) and not is_word:
+            yield value
     for provider in {**BUILT_IN_PROVIDERS, **llm.providers}.values():
         for secret in (provider.key, *provider.headers.values()):
             with suppress(RequestError):
@@ -177,7 +274,7 @@ def _secrets(llm: LlmSettings) -> Iterator[str]:
 
 def build_gateway(
     llm: LlmSettings, *, around: Callable[[ModelWire], ModelWire] = lambda wire: wire
-) -> Models:
+) -> "Gateway":
     """Return the way to the models of `llm`; `around` may put something around each wire."""
     # Imported here: the first call of a model pays for it, and most runs have none.
     from podium.adapters.models import open_wire  # noqa: PLC0415
@@ -187,17 +284,19 @@ def build_gateway(
     from podium.gateway.prices import PriceTable  # noqa: PLC0415
     from podium.gateway.tokens import TokenCounter  # noqa: PLC0415
 
-    limits = {
-        alias: Limits(rpm=model.rpm, tpm=model.tpm, concurrency=model.concurrency)
-        for alias, model in llm.models.items()
-    }
+    catalog = catalog_of(llm)
+    limits: dict[str, Limits] = {}
+    for alias, model in llm.models.items():
+        key = catalog.model(alias).key
+        said = Limits(rpm=model.rpm, tpm=model.tpm, concurrency=model.concurrency)
+        limits[key] = limits.get(key, said).tightened(said)
     vocabularies = {
         model.model or alias: model.tokenizer
         for alias, model in llm.models.items()
         if model.tokenizer
     }
     return Gateway(
-        catalog=catalog_of(llm),
+        catalog=catalog,
         wires=lambda provider: around(open_wire(provider, environment=os.environ)),
         limiter=Limiter(limits, queue_max=llm.queue),
         counter=TokenCounter(vocabularies),
@@ -233,6 +332,19 @@ def _local_workflow(name: str) -> Workflow | None:
     return None if found is None else found.definition
 
 
+def load(path: str | Path) -> WorkflowFile:
+    """Return the workflow that a YAML or JSON file defines, with the defaults of its project.
+
+    The code beside the file becomes importable, as for `podium run`. Raises `DefinitionError`
+    with all faults, or `NotFoundError`.
+    """
+    file = Path(path)
+    settings, _ = project_settings(flags={}, environment=os.environ, folder=file.resolve().parent)
+    found = read_definition(file, settings, expressions=expressions())
+    use_folder(found.folder)
+    return found
+
+
 def connect(url: str | None = None, *, settings: Settings | None = None) -> App:
     """Return an `App` on a store, to be used as an async context manager.
 
@@ -247,21 +359,51 @@ def connect(url: str | None = None, *, settings: Settings | None = None) -> App:
     return App(build_engine(chosen), organization=chosen.organization)
 
 
+def connect_recovery(settings: Settings) -> App:
+    """Return an `App` that continues every run and takes no ticks: there is an end to it."""
+    return App(build_engine(settings, schedules=False), organization=settings.organization)
+
+
 def connect_alone(settings: Settings) -> App:
     """Return an `App` that drives the runs it starts or adopts by name, and no others.
 
     Its runs stay in memory while they wait: nobody else is asked to wake them.
     """
     return App(
-        build_engine(replace(settings, evict_after=_FOR_EVER_S), role="run", alone=True),
+        build_engine(
+            replace(settings, evict_after=_FOR_EVER_S), role="run", store_type=_OwnRunsOnly
+        ),
         organization=settings.organization,
     )
+
+
+class _NobodysHome(SqliteStore):
+    """A store whose engine takes no run at all: it starts runs for others, and posts mail."""
+
+    async def adopt(
+        self, node: NodeRow, *, limit: int, run_nos: Sequence[int] = ()
+    ) -> Sequence[int]:
+        """See `Store.adopt`; nothing is ever taken."""
+        return ()
+
+    async def next_wake_us(self) -> int | None:
+        """See `Store.next_wake_us`; the runs of others are woken by others."""
+        return None
+
+
+def connect_server(settings: Settings, *, role: str) -> App:
+    """Return the `App` of a server: `all` and `engine` run steps, `api` leaves that to others."""
+    if role != "api":
+        engine = build_engine(settings, role=role, served=True)
+        return App(engine, organization=settings.organization)
+    engine = build_engine(replace(settings, capacity=0), role=role, store_type=_NobodysHome)
+    return App(engine, organization=settings.organization)
 
 
 def connect_desk(settings: Settings) -> App:
     """Return an `App` that decides and runs nothing: for verbs on runs that have no engine."""
     return App(
-        build_engine(replace(settings, capacity=0), role="desk", alone=True),
+        build_engine(replace(settings, capacity=0), role="desk", store_type=_OwnRunsOnly),
         organization=settings.organization,
     )
 

@@ -10,8 +10,8 @@ from podium.errors import NotFoundError, did_you_mean
 
 __all__ = ["list_templates", "template_dir", "template_files"]
 
-NAMES: Final = ("etl", "review")
-PLANNED: Final = {"agent": "Agents come with a later version."}
+LEFT_BEHIND: Final = frozenset({"answers.json", "report.md", "report.json"})
+NAMES: Final = ("agent", "etl", "review")
 
 _PACKAGED: Final = Path(__file__).parent / "templates"
 _CHECKOUT: Final = Path(__file__).parents[2] / "examples"
@@ -30,9 +30,8 @@ def template_dir(name: str) -> Path:
     known = list_templates()
     found = _find(name) if name in known else None
     if found is None:
-        why = PLANNED.get(name, "")
-        fix = f"Available: {', '.join(known)}." if why else did_you_mean(name, known)
-        raise NotFoundError(f"There is no template {name!r}.", why=why, fix=fix)
+        fix = did_you_mean(name, known)
+        raise NotFoundError(f"There is no template {name!r}.", fix=fix)
     return found
 
 
@@ -53,4 +52,4 @@ def _find(name: str) -> Path | None:
 def _is_left_behind(path: Path) -> bool:
     hidden = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
     # Runs write into the folder they are started in.
-    return hidden or path.suffix == ".pyc" or path.name in {"report.md", "report.json"}
+    return hidden or path.suffix == ".pyc" or path.name in LEFT_BEHIND

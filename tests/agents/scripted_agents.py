@@ -152,6 +152,12 @@ async def post(to: str) -> str:
     return f"posted to {to}"
 
 
+def posted(to: str) -> str | None:
+    """Tell whether a letter was posted; it was if the test says so."""
+    done.append(["verified", to])
+    return f"posted to {to}, it says" if "posted" in gates else None
+
+
 @tool(effect="read")
 def page(text: str = "") -> str:
     """Return what somebody outside wrote."""

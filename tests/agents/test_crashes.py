@@ -177,3 +177,52 @@ async def test_what_tools_are_is_recorded_when_the_agent_begins(house, monkeypat
     async with house.app() as app:
         answer = await staff(app, desk).run(handle.id).result()
     assert answer["result"] == "Done."
+
+
+async def test_of_tools_side_by_side_only_those_cut_off_by_a_crash_are_called_again(house):
+    gates["fetch"] = asyncio.Event()
+    both = [("fetch", {"name": "slow"}), ("look_up", {"word": "quick"})]
+    desk = Desk(both, "Done.")
+    async with house.app() as app:
+        handle = await staff(app, desk).start(risk(tools=["fn:fetch", "fn:look_up"]))
+        await until(lambda: ["look_up", "quick", 1] in done and ["fetch begins", "slow"] in done)
+        for _ in range(10):
+            await moment()
+        house.crash(app)
+    gates["fetch"].set()
+    async with house.app() as app:
+        assert (await staff(app, desk).run(handle.id).result())["result"] == "Done."
+    assert done.count(["look_up", "quick", 1]) == 1
+    assert done.count(["fetch begins", "slow"]) == 2
+    shown = [part.content for part in desk.asks[-1].messages[-1].parts]
+    assert ["slow" in shown[0], "quick" in shown[1]] == [True, True]
+
+
+async def test_a_writing_tool_that_can_be_verified_needs_no_person_after_a_crash(house):
+    gates["post"] = asyncio.Event()
+    tool = {"uses": "fn:post", "verify": "fn:posted"}
+    desk = Desk([("post", {"to": "bob"})], "Done.")
+    async with house.app() as app:
+        handle = await staff(app, desk).start(risk(tools=[tool]))
+        await until(lambda: ["post begins", "bob"] in done)
+        house.crash(app)
+    gates["post"].set()
+    async with house.app() as app:
+        assert (await staff(app, desk).run(handle.id).result())["result"] == "Done."
+    assert done == [["post begins", "bob"], ["verified", "bob"], ["post begins", "bob"]]
+    assert list(keys.values()) == [1]
+
+
+async def test_what_a_verification_found_is_what_the_model_reads(house):
+    gates["post"] = asyncio.Event()
+    tool = {"uses": "fn:post", "verify": "fn:posted"}
+    desk = Desk([("post", {"to": "ann"})], "Done.")
+    async with house.app() as app:
+        handle = await staff(app, desk).start(risk(tools=[tool]))
+        await until(lambda: ["post begins", "ann"] in done)
+        house.crash(app)
+    gates["posted"] = asyncio.Event()
+    async with house.app() as app:
+        assert (await staff(app, desk).run(handle.id).result())["result"] == "Done."
+    assert done == [["post begins", "ann"], ["verified", "ann"]]
+    assert "posted to ann, it says" in desk.asks[-1].messages[-1].parts[0].content

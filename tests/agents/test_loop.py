@@ -1,12 +1,13 @@
 """An agent end to end: tools, bounds, structured answers, fallbacks, agents of agents."""
 
+import asyncio
 import json
 from textwrap import dedent, indent
 
 import msgspec
 import pytest
-from scripted_agents import ScriptedGateway, broke, done, reply_of, rules, staff
-from waiting import look
+from scripted_agents import ScriptedGateway, broke, done, gates, reply_of, rules, staff
+from waiting import look, moment
 
 import podium
 from podium.app import expressions
@@ -390,3 +391,25 @@ async def test_a_function_that_no_schema_describes_cannot_be_a_tool(app):
     with pytest.raises(TaskError, match="star") as raised:
         await run(app, risk(tools=["fn:star"]))
     assert raised.value.code == "PDM-R080"
+
+
+async def test_tools_that_read_go_side_by_side_and_those_that_write_in_order(app):
+    gates["fetch"] = asyncio.Event()
+    calls = [
+        ("fetch", {"name": "a"}),
+        ("fetch", {"name": "b"}),
+        ("post", {"to": "c"}),
+        ("fetch", {"name": "d"}),
+    ]
+    gateway = ScriptedGateway(calls, "Done.")
+    staff(app, gateway)
+    handle = await app.start(risk(tools=["fn:fetch", "fn:post"]))
+    while len(done) < 2:
+        await moment()
+    assert done == [["fetch begins", "a"], ["fetch begins", "b"]]
+    gates["fetch"].set()
+    await handle.result()
+    assert done[4:] == [["post begins", "c"], ["fetch begins", "d"], ["fetch ends", "d"]]
+    assert [result.call_id for result in results_in(gateway.asks[-1])] == [
+        call.id for call in gateway.asks[-1].messages[-2].parts
+    ]

@@ -6,6 +6,7 @@ from scripted_agents import ScriptedGateway, staff
 from test_loop import agent_run, risk
 from waiting import moment
 
+import podium
 from podium.core.ids import run_id
 from podium.ports.store import RunFilter
 from podium.runtime.streams import Streams
@@ -105,6 +106,72 @@ def test_a_reader_that_stopped_hears_nothing():
     assert not streams.has_readers("r")
     streams.write("r", "s", "text")
     assert not chunks
+
+
+async def test_a_handle_hears_what_the_agents_of_its_run_write(app):
+    gateway = Slow("one two three")
+    staff(app, gateway)
+    handle = await app.start(risk())
+    heard = []
+    async for chunk in handle.stream():
+        heard.append(chunk)
+        gateway.go_on.set()
+    assert {(chunk.run, chunk.step) for chunk in heard} == {("run_00000002", "turn[1]/model")}
+    assert "".join(chunk.text for chunk in heard).strip() == "one two three"
+    assert heard[-1].is_end
+
+
+@podium.task
+async def report(word):
+    podium.stream(f"{word}: half; ")
+    await asyncio.sleep(0)
+    podium.stream("done")
+    return word
+
+
+@podium.task
+def report_from_a_thread(word):
+    podium.stream(word)
+    return word
+
+
+@podium.workflow
+async def reporting(word):
+    await podium.wait_signal("go")
+    return await report(word) + await report_from_a_thread("thread")
+
+
+async def test_tasks_show_text_before_they_have_a_result(app):
+    other, mine = await app.start(reporting, input="other"), await app.start(reporting, input="a")
+    heard = []
+
+    async def listen():
+        heard.extend([chunk async for chunk in mine.stream()])
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(listen())
+        while not app.engine.registry.services.streams.has_readers(mine.id):
+            await moment()
+        await other.signal("go")
+        await mine.signal("go")
+    texts = {}
+    for chunk in heard:
+        assert chunk.run == mine.id
+        texts[chunk.step] = texts.get(chunk.step, "") + chunk.text
+    assert texts == {"report": "a: half; done", "report_from_a_thread": "thread"}
+    assert [chunk.step for chunk in heard if chunk.is_end] == ["report", "report_from_a_thread"]
+    await other.wait()
+
+
+async def test_the_stream_of_a_run_that_has_ended_is_empty(app):
+    handle = await app.start(reporting, input="a")
+    await handle.signal("go")
+    await handle.wait()
+    assert [chunk async for chunk in handle.stream()] == []
+
+
+def test_outside_of_a_task_a_stream_goes_nowhere():
+    podium.stream("nobody")
 
 
 class Waiting(ScriptedGateway):

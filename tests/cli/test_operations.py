@@ -4,7 +4,9 @@ import sys
 
 import pytest
 
-from podium.cli.commands.config import hide
+from podium.cli.hiding import hide
+
+OF_THE_MACHINE = {"disk", "disk space", "memory", "processors"}
 
 
 def states(result):
@@ -20,7 +22,9 @@ def test_doctor_is_content_with_a_fresh_folder(podium, tmp_path):
 def test_doctor_checks_a_store_in_use(podium, flows):
     podium("run", flows / "greet.yaml")
     found = states(podium("doctor", "--json"))
-    assert set(found.values()) == {"ok"}
+    # How busy and how full the machine is, is not ours to say.
+    ours = {name: state for name, state in found.items() if name not in OF_THE_MACHINE}
+    assert set(ours.values()) == {"ok"}, ours
     assert {"integrity", "store", "processes", "runs", "sqlite", "disk"} <= found.keys()
 
 

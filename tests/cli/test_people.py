@@ -114,3 +114,35 @@ def test_a_decision_on_code_that_cannot_be_imported_here_is_recorded(podium, flo
     result = podium("approvals", "approve", "apr_00000001_1", "--json")
     assert (result.code, result.json["applied"]) == (0, False)
     assert podium("runs", "list", "--json").json["items"][0]["status"] == "waiting"
+
+
+FOUR_EYES = """
+name: pay
+tasks:
+  - {name: transfer, checkpoint: before, approval: {four_eyes: true}}
+"""
+
+
+def test_yes_does_not_stand_in_for_a_second_person(podium, tmp_path):
+    (tmp_path / "pay.yaml").write_text(FOUR_EYES)
+    assert podium("run", "pay.yaml", "--yes").code == 6
+    [row] = podium("approvals", "list", "--json").json["items"]
+    mine = podium("approvals", "approve", row["approval_id"], "--json")
+    assert mine.code == 2
+    assert "second person" in mine.err + mine.out
+    assert podium("approvals", "approve", row["approval_id"], "--by", "somebody-else").code == 0
+
+
+def test_a_result_is_sent_back_from_the_terminal(podium, tmp_path):
+    (tmp_path / "draft.yaml").write_text("tasks: [{name: a, checkpoint: after, with: {x: 1}}]")
+    assert podium("run", "draft.yaml", "--no-wait").code == 6
+    [first] = podium("approvals", "list", "--json").json["items"]
+    sent = podium("approvals", "reject", first["approval_id"], "--rework", "--comment", "shorter")
+    assert "sent back" in sent.err
+    podium("recover")
+    [second] = podium("approvals", "list", "--json").json["items"]
+    assert second["approval_id"] != first["approval_id"]
+    edit = ("approvals", "approve", second["approval_id"], "--payload", '{"x": 2}')
+    assert podium(*edit).code == 0
+    shown = podium("approvals", "show", second["approval_id"], "--json").json
+    assert shown["changes"] == [{"op": "replace", "path": "/x", "old": 1, "new": 2}]

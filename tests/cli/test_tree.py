@@ -1,12 +1,13 @@
 """The tree of steps: what it shows, and how little room it needs."""
 
+import json
 import sys
 
 import pytest
 
 from podium.app import expressions
 from podium.authoring.documents import load_workflow
-from podium.cli.output import cut, duration, table
+from podium.cli.output import cut, duration, show_error, table
 from podium.cli.screen import EventLines, LiveTree, PlainLines, make_screen
 from podium.cli.tree import remaining_us, tree_lines
 from podium.core import events as ev
@@ -14,6 +15,8 @@ from podium.core.cloudevents import Translator
 from podium.core.plan import Plan, compile_plan
 from podium.core.state import ROOT
 from podium.core.states import StepKind, StepStatus
+from podium.errors import TaskError
+from podium.runtime.streams import Chunk
 
 S = StepStatus
 SECOND = 1_000_000
@@ -169,6 +172,38 @@ def test_colours_are_shown_unless_forbidden(monkeypatch, capsys, forbidding):
     text = capsys.readouterr().err
     assert "check" in text
     assert ("\x1b[36m" in text or "\x1b[1;36m" in text) is (forbidding == "")
+
+
+def test_the_last_words_of_steps_stand_below_the_tree_and_steer_nothing(monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    story = Story()
+    screen = LiveTree({})
+    said = {"run": "run_00000002", "step": "turn[1]/model", "attempt": 1}
+    screen.hear(Chunk(**said, offset=0, text="I think \x1b[2J that"), 0)
+    screen.hear(Chunk(**said, offset=16, text=" it is fine."), 0)
+    screen.hear(Chunk(**said | {"step": "b"}, offset=0, text="Retrying in 30 s …", is_note=True), 0)
+    screen.hear(Chunk(**said | {"step": "c"}, offset=0, text="over"), 0)
+    screen.hear(Chunk(**said | {"step": "c"}, offset=4, text="", is_end=True), 0)
+    screen.draw(story.told.state, story.plan, story.now_us)
+    screen.pause()
+    text = capsys.readouterr().err
+    assert "turn[1]/model  I think \ufffd[2J that it is fine." in text
+    assert "b  Retrying in 30 s …" in text
+    assert "over" not in text
+
+
+def test_events_tell_what_steps_write(capsys):
+    chunk = Chunk(run="run_00000001", step="a", attempt=2, offset=3, text="so far")
+    EventLines().hear(chunk, 0)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["type"], told["subject"]) == ("orchestration.step.progress", "a")
+    assert told["data"] == {"attempt": 2, "text": "so far", "offset": 3, "is_end": False}
+
+
+def test_an_error_does_not_steer_the_terminal(capsys):
+    show_error(TaskError("red \x1b[31m alert"), as_json=False)
+    assert "\x1b[31m alert" not in capsys.readouterr().err
 
 
 def test_times_texts_and_tables_fit():

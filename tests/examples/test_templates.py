@@ -7,7 +7,7 @@ from podium.templates import list_templates, template_dir, template_files
 
 
 def test_templates_are_the_examples(examples):
-    assert list_templates() == ["etl", "review"]
+    assert list_templates() == ["agent", "etl", "review"]
     for name in list_templates():
         found = (template_dir(name) / "workflow.yaml").read_bytes()
         assert found == (examples / name / "workflow.yaml").read_bytes()
@@ -24,8 +24,7 @@ def test_a_template_is_copied_without_what_runs_leave_behind(examples):
     ("name", "answer"),
     [
         ("reveiw", "Did you mean 'review'"),
-        ("agent", "later version"),
-        ("../src", "Known: etl, review."),
+        ("../src", "Known: agent, etl, review."),
     ],
 )
 def test_a_template_that_does_not_exist_is_answered_with_those_that_do(name, answer):

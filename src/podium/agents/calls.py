@@ -28,6 +28,7 @@ log = logging.getLogger("podium.models")
 
 Json = Any
 
+UNPRICED: Final = "PDM-M024"
 NO_MODEL: Final = "PDM-M050"
 CUT_OFF: Final = "PDM-M051"
 MAX_TOKENS: Final = 2048
@@ -79,7 +80,11 @@ async def ask_model(asked: Asked) -> dict[str, Json]:
         answer = await _call(question, context, models.get(), context.idempotency_key)
     except BudgetError as error:
         if error.outcome == "partial" or (question.has_fallback and error.outcome == "deny"):
-            return {"stopped": "budget", "why": error.what, "outcome": error.outcome}
+            if error.code == UNPRICED:
+                # A mistake in the settings, not a budget at its end: nobody should search for it.
+                _teller(context)(f"{error.what} {error.fix}")
+            reason = "unknown_price" if error.code == UNPRICED else "budget"
+            return {"stopped": reason, "why": error.what, "outcome": error.outcome}
         raise
     reply, charges = answer.reply, answer.charges
     return {
@@ -223,13 +228,14 @@ def _teller(context: AttemptContext) -> Tell:
 
     def tell(line: str) -> None:
         log.warning(line, extra={"run": context.run_id, "step": context.step})
+        context.services.streams.note(context.run_id, context.step, context.attempt, line)
 
     return tell
 
 
 def _recorded(error: ModelError, context: AttemptContext) -> TaskError:
     """Return the error as a record that says whether the engine may try again."""
-    record: ErrorRecord = record_of(error, step=context.step)
+    record: ErrorRecord = record_of(error, step=context.step, secrets=context.services.secrets)
     record = msgspec.structs.replace(record, retryable=error.is_transient)
     carried = TaskError(error.what, kind="ModelError", why=error.why, fix=error.fix)
     carried.code, carried.record = error.code, record

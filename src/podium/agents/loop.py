@@ -15,12 +15,12 @@ from podium.agents.calls import Asked, Question, ask_model
 from podium.agents.conversation import RULES, Conversation, enclose, text_of
 from podium.agents.toolbox import Toolbox
 from podium.authoring.decorators import workflow
-from podium.authoring.durable import now
+from podium.authoring.durable import gather, now
 from podium.core.agents import AGENT_WORKFLOW, AgentSpec
 from podium.core.definition import OnLost, RetryPolicy, Task
 from podium.core.states import StepKind
 from podium.errors import TaskError
-from podium.ports.models import Finish, Message, Part, Role, Text, ToolCall, ToolSpec
+from podium.ports.models import Finish, Message, Part, Role, Text, ToolCall, ToolResult, ToolSpec
 from podium.runtime.code import Call, Invocation
 from podium.runtime.registry import bind_input, load_target
 
@@ -42,7 +42,7 @@ class Stopped(Exception):
         self.outcome = outcome
 
 
-LOOP_VERSION: Final = "1"
+LOOP_VERSION: Final = "2"
 """Raised whenever the loop asks for other steps than before: runs stay with what they began."""
 
 
@@ -114,9 +114,13 @@ class _Drive:
             self._send_back(fault)
 
     async def _use(self, calls: list[ToolCall]) -> None:
-        results = []
-        for call in calls:
-            results.append(await self._tools.use(call, turn=self._spent["turns"]))
+        results: list[ToolResult] = []
+        turn = self._spent["turns"]
+        for group in self._tools.grouped(calls):
+            if len(group) == 1:
+                results.append(await self._tools.use(group[0], turn=turn))
+            else:
+                results += await gather(*(self._tools.use(call, turn=turn) for call in group))
             if self._tools.stopped:
                 raise Stopped(*self._tools.stopped)
         self._tools.end_turn()

@@ -6,6 +6,7 @@ the conversation, whatever the model wants to write may be that content's wish: 
 """
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -74,6 +75,25 @@ class Toolbox:
     def end_turn(self) -> None:
         """Note that the model now reads what its last calls returned."""
         self._is_tainted = self._has_read
+
+    def grouped(self, calls: Sequence[ToolCall]) -> Iterator[list[ToolCall]]:
+        """Yield the calls of one turn in order; those of one group may go side by side.
+
+        Calls that only read may, where nobody has to be asked before. What writes goes alone
+        and in order: the model may have meant one after the other.
+        """
+        together: list[ToolCall] = []
+        for call in calls:
+            tool = self._by_name.get(call.name)
+            if tool is not None and tool.effect == "read" and tool.name not in self._spec.approvals:
+                together.append(call)
+                continue
+            if together:
+                yield together
+                together = []
+            yield [call]
+        if together:
+            yield together
 
     async def use(self, call: ToolCall, *, turn: int) -> ToolResult:
         """Return the result of what the model asked for, or why it was not done."""
@@ -180,13 +200,15 @@ class Toolbox:
 
     def _step(self, tool: KnownTool, arguments: dict[str, Json], label: str) -> Call:
         is_read = tool.effect == "read"
-        lost = tool.spec.on_lost or ("retry" if is_read else "in_doubt")
+        verify = "python:podium.agents.tools:verify_tool" if tool.spec.verify else ""
+        lost = tool.spec.on_lost or ("retry" if is_read or verify else "in_doubt")
         task = Task(
             name=label,
             uses=tool.spec.uses,
             retry=RetryPolicy(max_retries=2 if is_read else 0),
             timeouts=Timeouts(attempt_us=tool.spec.timeout_us),
             on_lost=OnLost(lost),
+            verify=verify,
         )
         roots = [self._root(root) for root in tool.spec.roots or (".",)]
         body = Invocation(use_tool, (tool.spec, arguments, roots), {})

@@ -222,6 +222,27 @@ def use_tool(declared: AgentTool, arguments: dict[str, Any], roots: list[str]) -
     return _outcome(function, named, declared, context)
 
 
+def verify_tool(declared: AgentTool, arguments: dict[str, Any], roots: list[str]) -> Any:
+    """Return what an earlier attempt of a call came to, or None if it did nothing."""
+    context = _context()
+    function = _function(declared.verify, context)
+    with _Guarded(context) as guarded:
+        value = function(**arguments)
+        if iscoroutine(value):
+            return _known_later(value, declared, context)
+        return None if value is None else _result(value, declared, context)
+    return guarded.refusal
+
+
+async def _known_later(
+    value: Coroutine[Any, Any, Any], declared: AgentTool, context: AttemptContext
+) -> Any:
+    with _Guarded(context) as guarded:
+        known = await value
+        return None if known is None else _result(known, declared, context)
+    return guarded.refusal
+
+
 def _outcome(
     function: Callable[..., Any],
     named: dict[str, Any],

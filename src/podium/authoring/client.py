@@ -3,44 +3,69 @@
 import asyncio
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
+from podium.authoring.accounts import accounts_of, check_account, rules_of, set_rule
+from podium.authoring.admission import Admission
+from podium.authoring.deciding import decide, find_approval
 from podium.authoring.decorators import DurableWorkflow
+from podium.authoring.files import WorkflowFile
+from podium.authoring.following import follow
 from podium.authoring.graph import Graph
-from podium.authoring.inputs import check_inputs
+from podium.authoring.inputs import fit_input
+from podium.authoring.logs import Logs
+from podium.authoring.recovery import BULK_MAX, BulkResult, DeadLetters, bulk
+from podium.authoring.schedules import Schedules
+from podium.authoring.standing import Standing
+from podium.authoring.steering import Steering
+from podium.authoring.streaming import text_of
+from podium.authoring.webhooks import WebhookDesk
+from podium.authoring.workflows import Workflows
 from podium.core.budget_values import limits_of
-from podium.core.budgets import Amounts, Limits
-from podium.core.definition import Workflow, WorkflowKind
-from podium.core.ids import approval_id, parse_approval_id, parse_run_id, run_id, unpack_key
-from podium.core.messages import Abort, Cancel, Decide, Mail, Pause, Resume, Retry, Signal, Skip
+from podium.core.budgets import Amounts, Budget, Limits
+from podium.core.cloudevents import CloudEvent
+from podium.core.definition import Workflow
+from podium.core.ids import (
+    approval_id,
+    parse_approval_id,
+    parse_run_id,
+    parse_step_id,
+    run_id,
+)
+from podium.core.messages import Mail, Retry
 from podium.core.payload import ErrorRecord, decode_error
 from podium.core.states import RunStatus
 from podium.errors import (
-    ConflictError,
-    NotFoundError,
     RequestError,
     RunError,
     StoreError,
     TaskError,
 )
 from podium.ports.ledger import AccountRow, GrantRow, LedgerRow
-from podium.ports.store import ApprovalRow, ApprovalStatus, OutcomeRow, RunRow
+from podium.ports.store import ApprovalRow, OutcomeRow, RunFilter, RunRow
+from podium.runtime.answers import unknown_run, unknown_step
 from podium.runtime.engine import Engine
+from podium.runtime.explain import Explanation, explain_run
 from podium.runtime.options import StartRequest
 from podium.runtime.reruns import rerun_request
-from podium.runtime.views import RunView, view_run
+from podium.runtime.services import FOLDER_LABEL
+from podium.runtime.streams import Chunk
+from podium.runtime.views import RunView, StepView, look_at, view_step
 
 __all__ = ["App", "RunHandle", "Startable"]
 
-Startable = DurableWorkflow[..., Any] | Graph | Workflow | str
-"""A durable function, a graph, a loaded definition, or the name of a published workflow."""
+Startable = DurableWorkflow[..., Any] | Graph | Workflow | WorkflowFile | str
+"""A durable function, a graph, what `podium.load` read, or the name of a published workflow."""
+BUDGET_WORDS: Final = ("usd", "tokens", "calls", "time")
 
 
-class App:
+class App(Standing):
     """A podium process as a program sees it; use it as an async context manager.
 
     Opening it starts an engine in this event loop; leaving it hands every unfinished run back
@@ -48,8 +73,10 @@ class App:
     """
 
     def __init__(self, engine: Engine, *, organization: str = "default") -> None:
-        self.engine = engine
-        self.organization = organization
+        super().__init__(engine, organization=organization)
+        engine.scheduler.fit = fit_input
+        self.admission: Admission | None = None
+        """What callers from outside may have run; None for those who may do anything."""
         self._task: asyncio.Task[None] | None = None
         self._group = asyncio.TaskGroup()
 
@@ -92,17 +119,22 @@ class App:
         version: str = "",
         detach: bool = False,
         budget: Mapping[str, Any] | None = None,
+        by: str = "",
     ) -> "RunHandle":
         """Start a run; durable on return.
 
         The same `idempotency_key` with the same workflow version and input returns the run it
         started first; with others it raises `ConflictError` PDM-C010. `detach` leaves the run
         to any engine on this store. `budget`, such as `{"usd": 0.50, "calls": 40}`, limits what
-        the run and its child runs may use of models. Raises `RequestError` for input that does
-        not fit.
+        the run and its child runs may use of models. `by` is who asks: where a task declares
+        `four_eyes`, they cannot approve it. Raises `RequestError` for input that does not fit.
         """
+        marks = dict(labels or {})
+        if isinstance(workflow, WorkflowFile):
+            marks.setdefault(FOLDER_LABEL, str(workflow.folder))
+            workflow = workflow.definition
         plan = await self._plan(workflow, version)
-        value = _checked_input(plan.workflow, input)
+        value = fit_input(plan.workflow, input)
         body = self.engine.payloads.encode(value)
         digest = hashlib.sha256(plan.def_hash.encode() + body).hexdigest()
         request = StartRequest(
@@ -112,25 +144,30 @@ class App:
             idempotency_key=idempotency_key,
             request_hash=digest,
             priority=priority,
-            labels=dict(labels or {}),
+            labels=marks,
             deferred=detach,
             budget=None if budget is None else _limits(budget),
+            requesters=(by or self.by,) if by or self.by else (),
         )
         row = await self.engine.start(request)
-        return RunHandle(self, row.run_no)
+        facts = {"workflow": row.workflow, "version": row.def_hash[:12]}
+        await self.audit.record("run.start", run_id(row.run_no), detail=facts)
+        return RunHandle(self, row.run_no, started=row)
 
-    async def _plan(self, workflow: Startable, version: str) -> Any:
-        registry = self.engine.registry
+    async def _plan(
+        self, workflow: DurableWorkflow[..., Any] | Graph | Workflow | str, version: str
+    ) -> Any:
+        registry, owner = self.engine.registry, self.organization
         if isinstance(workflow, str):
-            return await registry.named(workflow, version)
+            return await registry.named(workflow, version, organization=owner)
         if isinstance(workflow, DurableWorkflow):
             registry.remember(workflow.definition.entrypoint, workflow.function)
-            return await registry.publish(workflow.definition)
+            return await registry.publish(workflow.definition, organization=owner)
         if isinstance(workflow, Graph):
             for target, function in workflow.functions.items():
                 registry.remember(target, function)
-            return await registry.publish(workflow.build(expressions=registry.expressions))
-        return await registry.publish(workflow)
+            workflow = workflow.build(expressions=registry.expressions)
+        return await registry.publish(workflow, organization=owner)
 
     async def rerun(
         self,
@@ -139,59 +176,173 @@ class App:
         from_step: str = "",
         changes: Mapping[str, Any] | None = None,
         version: str = "",
+        agents: Mapping[str, str] | None = None,
+        by: str = "",
+        detach: bool = False,
     ) -> "RunHandle":
         """Start a new run from an old one: same workflow and input, with `changes` merged in.
 
-        With `from_step`, finished steps that do not come after it keep their results. Allowed
-        in every state of the old run, which stays as it is.
+        With `from_step` (a path or a record id), finished steps that do not come after it keep
+        their results; what a person had approved is asked again if anything is built on it.
+        `agents` lets other agents stand in. Allowed in every state of the old run, which stays
+        as it is. Raises `NotFoundError`, `RequestError` for input that does not fit, and
+        `ConflictError` `unknown_agent`.
         """
+        run_no = parse_run_id(run)
+        old = await self.visible(run_no)
         request = await rerun_request(
             self.engine,
-            parse_run_id(run),
+            run_no,
             from_step=from_step,
             changes=dict(changes or {}),
             version=version,
+            agents=dict(agents or {}),
+            by=by or self.by,
+            check=fit_input,
         )
-        row = await self.engine.start(request)
+        row = await self.engine.start(replace(request, deferred=detach))
+        facts = {"to": run_id(row.run_no)}
+        owner = old.organization
+        await self.audit.record("run.rerun", run, organization=owner, detail=facts)
         return RunHandle(self, row.run_no)
 
     def run(self, run: str) -> "RunHandle":
         """Return a handle on a run by its id; nothing is looked up yet."""
         return RunHandle(self, parse_run_id(run))
 
+    async def list_runs(
+        self, where: RunFilter | None = None, *, limit: int = 100, before: str = ""
+    ) -> Sequence[RunRow]:
+        """Return runs newest first, those older than the run `before` (keyset paging)."""
+        wanted = where or RunFilter()
+        if self.scope:
+            wanted = msgspec.structs.replace(wanted, organization=self.scope)
+        older = parse_run_id(before) if before else None
+        return await self.engine.store.runs(wanted, limit=limit, before=older)
+
+    @property
+    def logs(self) -> Logs:
+        """Return what the attempts of runs printed and logged."""
+        return Logs(self)
+
+    def follow(self, run: str, *, after: int = 0) -> AsyncGenerator[CloudEvent]:
+        """Yield the events of a run after a sequence number, in order, until the run has ended.
+
+        Go on with the `sequence` of the last event, in any process: nothing is missed and
+        nothing comes twice. Raises `NotFoundError`, `RequestError` PDM-R150 for a cursor that
+        is none of this run, and `GoneError` PDM-R415 for events that retention removed.
+        """
+        return follow(self, run, after=after)
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Return the steps that are parked: interrupted too often to be tried again."""
+        return DeadLetters(self)
+
+    async def bulk(
+        self,
+        verb: str,
+        where: RunFilter,
+        *,
+        dry_run: bool = False,
+        limit: int = BULK_MAX,
+        by: str = "",
+        **options: Any,
+    ) -> BulkResult:
+        """Apply a verb to the runs of a filter, newest first; one that refuses stops no other.
+
+        `dry_run` says what would happen, as things stand. `options` are those of the verb, such
+        as `reason`. Raises `RequestError` for an unknown verb, or for a filter that leaves
+        nothing out.
+        """
+
+        async def act(row: RunRow) -> RunStatus:
+            handle = RunHandle(self, row.run_no)
+            status: RunStatus = await getattr(handle, verb)(by=by, **options)
+            return status
+
+        return await bulk(self, verb, where, act, dry_run=dry_run, limit=limit)
+
+    @property
+    def webhooks(self) -> WebhookDesk:
+        """Return the desk of webhooks: make, change, rotate, replay, receive."""
+        return WebhookDesk(self)
+
+    async def check_edit(self, run_no: int, arguments: Any) -> None:
+        """Raise `AccessError` for arguments that a caller from outside may not give a step."""
+        if self.admission is not None:
+            row = await self.visible(run_no)
+            plan = await self.engine.registry.plan(row.def_hash)
+            self.admission.check_edit(plan.workflow, arguments)
+
     async def recover(self) -> int:
         """Take over unfinished runs of dead processes; return how many came."""
         return await self.engine.adopt_all()
+
+    @property
+    def schedules(self) -> Schedules:
+        """Return the schedules."""
+        return Schedules(self)
+
+    @property
+    def workflows(self) -> Workflows:
+        """Return the published definitions."""
+        return Workflows(self.engine, self.organization, self.audit)
 
     # -- budgets -------------------------------------------------------------------------------
 
     async def budgets(self, *, prefix: str = "", limit: int = 100) -> Sequence[AccountRow]:
         """Return where the accounts of budgets stand, those used last first."""
-        return await self.engine.store.accounts(prefix=prefix, limit=limit)
+        return await accounts_of(self, prefix=prefix, limit=limit)
+
+    async def budget_rules(self) -> Sequence[Budget]:
+        """Return the rules that hold here: those of the settings, and those set on the store."""
+        return await rules_of(self)
+
+    async def set_budget(self, rule: Budget, *, remove: bool = False) -> Budget:
+        """Keep a rule on the store, or forget it; an organization's own is for itself alone."""
+        return await set_rule(self, rule, remove=remove)
 
     async def ledger(self, run: str, *, limit: int = 1000) -> Sequence[LedgerRow]:
         """Return what a run and its child runs were billed, oldest first."""
-        return await self.engine.store.ledger(parse_run_id(run), limit=limit)
+        run_no = parse_run_id(run)
+        if self.scope:
+            await self.visible(run_no)
+        return await self.engine.store.ledger(run_no, limit=limit)
 
     async def grant(self, account: str, amounts: Mapping[str, Any], *, by: str = "") -> None:
         """Raise the limits of an account for everybody, such as by `{"usd": 5}`."""
         more = _limits(amounts)
+        await check_account(self, account)
         row = GrantRow(
             grant_id=uuid.uuid4().hex,
             account=account,
             amounts=Amounts(
                 more.cost_nano or 0, more.tokens or 0, more.calls or 0, more.time_us or 0
             ),
-            by=by,
+            by=by or self.by,
             at_us=self.engine.store.now_us(),
         )
         await self.engine.store.grant(row)
+        await self.audit.record("budget.grant", account, detail=amounts)
 
     # -- approvals -----------------------------------------------------------------------------
 
-    async def approvals(self, *, pending: bool = True) -> Sequence[ApprovalRow]:
-        """Return approvals, oldest first."""
-        return await self.engine.store.approvals(pending=pending)
+    async def approvals(
+        self, *, pending: bool = True, run: str = "", limit: int = 100, after: str = ""
+    ) -> Sequence[ApprovalRow]:
+        """Return approvals, oldest first, those that come after the approval `after`."""
+        return await self.engine.store.approvals(
+            pending=pending,
+            run_no=parse_run_id(run) if run else None,
+            organization=self.scope,
+            limit=limit,
+            after=parse_approval_id(after) if after else None,
+        )
+
+    async def approval(self, approval: str) -> ApprovalRow:
+        """Return one approval; raises `NotFoundError`."""
+        return await find_approval(self, approval)
 
     async def decide(
         self,
@@ -201,43 +352,48 @@ class App:
         by: str = "",
         comment: str = "",
         payload: Any = msgspec.UNSET,
+        payload_hash: str = "",
+        rework: bool = False,
+        seen_seq: int = 0,
     ) -> OutcomeRow:
-        """Decide an approval: approve, reject, or edit (approve with another payload).
+        """Decide an approval: approve, reject, edit (approve with another payload), or rework.
 
-        Repeating a decision is harmless; another one than the first raises `ConflictError`
-        PDM-C020. The decision is bound to the payload that was shown.
+        `rework` rejects a result and has its step do it again, with the comment at hand. The
+        decision is bound to what was shown, and to `payload_hash` if it is given. Repeating it
+        is harmless, whoever does.
+
+        Raises `NotFoundError`; `RequestError` PDM-R196; `AccessError` `four_eyes` for whoever
+        asked for the run; and `ConflictError` `already_decided` (otherwise), `approval_expired`
+        (also when it was withdrawn), `payload_changed`, `stale` (`seen_seq` is not the run's
+        last event) or `wrong_state`.
         """
-        number = parse_approval_id(approval)
-        row = await self.engine.store.approval(number)
-        if row is None:
-            raise NotFoundError(
-                f"The approval {approval!r} does not exist.",
-                fix="List what waits with `podium approvals list`.",
-                code="PDM-R407",
-            )
-        chosen = "edit" if payload is not msgspec.UNSET else decision
-        _check_decision(row, approval, chosen)
-        run_no, step_no = unpack_key(number)
-        edited = None if payload is msgspec.UNSET else self.engine.payloads.encode(payload)
-        mail = Decide(
-            by=by,
-            step_no=step_no,
-            decision=chosen,
-            payload_hash=row.payload_hash,
+        row = await self.approval(approval)
+        if payload is not msgspec.UNSET:
+            await self.check_edit(row.run_no, payload)
+        deed = decide(
+            self,
+            row,
+            decision,
+            by=by or self.by,
             comment=comment,
-            payload=edited,
+            payload=payload,
+            payload_hash=payload_hash,
+            rework=rework,
+            seen_seq=seen_seq,
         )
-        # One decision for each question: the id makes a repeat find the first outcome.
-        message_id = f"decide.{number}.{row.generation}.{row.payload_hash[:16]}.{mail.decision}"
-        return await self.engine.tell(run_no, mail, message_id=message_id)
+        owner = row.organization
+        return await self.audit.seen(deed, f"approval.{decision}", approval, organization=owner)
 
 
-class RunHandle:
+class RunHandle(Steering):
     """One run: wait for it, ask about it, tell it things."""
 
-    def __init__(self, app: App, run_no: int) -> None:
+    def __init__(self, app: App, run_no: int, *, started: RunRow | None = None) -> None:
         self._app = app
         self.run_no = run_no
+        self.started = started
+        """The run's row as it was when it was started; None on a handle made from an id."""
+        self._is_visible = False
 
     def __repr__(self) -> str:
         """Return the id, for logs and prompts."""
@@ -263,7 +419,14 @@ class RunHandle:
 
     async def wait(self) -> RunRow:
         """Wait until the run is closed and return its row, however it ended."""
+        await self._must_exist()
         return await self._app.engine.ended(self.run_no)
+
+    async def _must_exist(self) -> None:
+        """Raise what an unknown run raises for one of another organization."""
+        # Whose a run is never changes: one look is enough for a handle.
+        if self._app.scope and not self._is_visible:
+            await self.row()
 
     async def _next_life(self, row: RunRow) -> "RunHandle":
         key = f"continue:{self.id}"
@@ -281,16 +444,32 @@ class RunHandle:
 
     async def view(self) -> RunView:
         """Return the run with its steps, folded from the journal as of now."""
-        return await view_run(self._app.engine, self.run_no)
+        return (await self.look())[1]
+
+    async def look(self, *, steps: bool = True) -> tuple[RunRow, RunView]:
+        """Return row and view of the run as of now, of one look; the view with or without steps."""
+        row, view = await look_at(self._app.engine, self.run_no, steps=steps)
+        if not self._app.standpoint.sees(row.organization):
+            raise unknown_run(self.run_no)
+        return row, view
+
+    async def step(self, step_record_id: str) -> StepView:
+        """Return one step with what it was given and what it gave; raises `NotFoundError`."""
+        run_no, step_no = parse_step_id(step_record_id)
+        await self.row()
+        if run_no != self.run_no:
+            raise unknown_step(step_record_id, self.id)
+        return await view_step(self._app.engine, run_no, step_no)
+
+    async def explain(self) -> Explanation:
+        """Return in one sentence why the run is where it is, with a code and a fix."""
+        await self._must_exist()
+        return await explain_run(self._app.engine, self.run_no)
 
     async def row(self) -> RunRow:
         """Return the run's row; raises `NotFoundError`."""
-        row = await self._app.engine.store.run(self.run_no)
-        if row is None:
-            raise NotFoundError(
-                f"The run {self.id} does not exist in this store.",
-                fix="List the runs with `podium runs list`.",
-            )
+        row = await self._app.visible(self.run_no)
+        self._is_visible = True
         return row
 
     async def status(self) -> RunStatus:
@@ -300,81 +479,61 @@ class RunHandle:
     # -- verbs ---------------------------------------------------------------------------------
 
     async def _tell(self, mail: Mail) -> RunStatus:
-        outcome = await self._app.engine.tell(self.run_no, mail)
+        app, owner = self._app, ""
+        if isinstance(mail, Retry) and mail.arguments is not None:
+            await app.check_edit(self.run_no, app.engine.payloads.decode(mail.arguments))
+        if app.standpoint.via:
+            owner = (await app.visible(self.run_no)).organization
+        told = mail if mail.by else msgspec.structs.replace(mail, by=app.by)
+        verb = f"run.{type(mail).__name__.lower()}"
+        deed = app.engine.tell(self.run_no, told)
+        outcome = await app.audit.seen(deed, verb, self.id, organization=owner)
         return RunStatus(outcome.status)
 
-    async def cancel(self, *, by: str = "", reason: str = "") -> RunStatus:
-        """Stop cooperatively; returns the state, `ConflictError` if it is closed already."""
-        return await self._tell(Cancel(by=by, reason=reason))
+    async def _approve(self, approval: str, *, by: str, payload: Any, seen_seq: int) -> RunStatus:
+        outcome = await self._app.decide(
+            approval, "approve", by=by, payload=payload, seen_seq=seen_seq
+        )
+        return RunStatus(outcome.status)
 
-    async def abort(self, *, by: str = "", reason: str = "") -> RunStatus:
-        """Stop now, whatever runs."""
-        return await self._tell(Abort(by=by, reason=reason))
+    def _encode(self, value: Any) -> bytes:
+        return self._app.engine.payloads.encode(value)
 
-    async def pause(self, *, by: str = "") -> RunStatus:
-        """Start nothing more until `resume`; what runs may end."""
-        return await self._tell(Pause(by=by))
+    async def stream(self) -> AsyncGenerator[Chunk]:
+        """Yield the text that its steps and its child runs write, until the run has ended.
 
-    async def resume(self, *, by: str = "") -> RunStatus:
-        """Go on after `pause`."""
-        return await self._tell(Resume(by=by))
-
-    async def retry(self, step: str = "", *, by: str = "") -> RunStatus:
-        """Run the failed steps of a failed run again, in place."""
-        return await self._tell(Retry(by=by, step=step))
-
-    async def skip(self, step: str = "", *, output: Any = None, by: str = "") -> RunStatus:
-        """Take `output` for a failed step and go on."""
-        body = self._app.engine.payloads.encode(output)
-        return await self._tell(Skip(by=by, step=step, output=body))
-
-    async def signal(self, name: str, payload: Any = None, *, by: str = "") -> RunStatus:
-        """Send a signal; it is kept until the run waits for it."""
-        body = self._app.engine.payloads.encode(payload)
-        return await self._tell(Signal(by=by, name=name, payload=body))
+        See `podium.authoring.streaming.text_of`: nothing of it is kept, and what other
+        processes write is not heard. Raises `NotFoundError`.
+        """
+        await self.row()
+        async with aclosing(text_of(self._app.engine, self.run_no)) as chunks:
+            async for chunk in chunks:
+                if chunk is not None:
+                    yield chunk
 
     async def pending_approvals(self) -> list[str]:
         """Return the ids of the approvals this run waits for."""
+        await self._must_exist()
         rows = await self._app.engine.store.approvals(pending=True, run_no=self.run_no)
         return [approval_id(row.approval_no) for row in rows]
 
 
 def _limits(value: Mapping[str, Any]) -> Limits:
+    for name in value:
+        if name not in BUDGET_WORDS:
+            raise _no_budget(f"{name!r} is none of {', '.join(BUDGET_WORDS)}")
     try:
         return limits_of(value)
     except ValueError as error:
-        raise RequestError(
-            f"This is no budget: {error}.",
-            fix='For example {"usd": 0.50, "tokens": 200000, "calls": 40, "time": "10m"}.',
-            code="PDM-R053",
-        ) from error
+        raise _no_budget(str(error)) from error
 
 
-_ANSWERS = {
-    ApprovalStatus.APPROVED: "approve",
-    ApprovalStatus.REJECTED: "reject",
-    ApprovalStatus.EDITED: "edit",
-}
-
-
-def _check_decision(row: ApprovalRow, approval: str, decision: str) -> None:
-    """Refuse a decision that contradicts the one that was taken."""
-    taken = _ANSWERS.get(ApprovalStatus(row.status))
-    if taken is not None and taken != decision:
-        raise ConflictError(
-            f"The approval {approval} was already decided: {taken}"
-            + (f" by {row.decided_by}." if row.decided_by else "."),
-            why="A decision stands; the run has gone on with it.",
-            fix="Rerun the run if the decision was wrong: `podium runs rerun RUN`.",
-            code="PDM-C020",
-        )
-
-
-def _checked_input(workflow: Workflow, value: Any) -> Any:
-    """Return the input of a run; a durable function may take a single value that is no map."""
-    if workflow.inputs is None and workflow.kind is WorkflowKind.CODE:
-        return value
-    return check_inputs(workflow, value)
+def _no_budget(why: str) -> RequestError:
+    return RequestError(
+        f"This is no budget: {why}.",
+        fix='For example {"usd": 0.50, "tokens": 200000, "calls": 40, "time": "10m"}.',
+        code="PDM-R053",
+    )
 
 
 def run_error(row: RunRow) -> RunError:

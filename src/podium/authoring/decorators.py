@@ -115,6 +115,7 @@ def task(
     heartbeat: Duration | None = None,
     priority: int = Priority.NORMAL,
     on_lost: str = "retry",
+    verify: Callable[..., Any] | None = None,
     max_recoveries: int = 3,
 ) -> Callable[[Callable[P, R]], DurableTask[P, R]]: ...
 def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
@@ -124,6 +125,8 @@ def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     limits one attempt, `total_timeout` all of them with their waits, `heartbeat` the silence
     between two calls of `podium.context().heartbeat()`. `on_lost="in_doubt"` asks a person
     when an attempt was interrupted by a crash, for effects that must not happen twice.
+    `verify` is a function that is asked before every attempt but the first: given the same
+    arguments, it returns what an earlier attempt has done, or None if nothing happened yet.
     Sync functions run in threads.
     """
 
@@ -151,6 +154,8 @@ def _definition(function: Callable[..., Any], base: Task, options: dict[str, Any
         changes["timeouts"] = msgspec.structs.replace(base.timeouts, **given)
     if "on_lost" in options:
         changes["on_lost"] = OnLost(options.pop("on_lost"))
+    if options.get("verify") is not None:
+        changes["verify"] = f"python:{target_of(options.pop('verify'))}"
     for name in ("priority", "max_recoveries", "name"):
         if name in options:
             changes[name] = options.pop(name)
@@ -158,7 +163,7 @@ def _definition(function: Callable[..., Any], base: Task, options: dict[str, Any
         raise RequestError(
             f"Unknown option {next(iter(options))!r} for task {base.name!r}.",
             fix="Known: name, max_retries, retry_delay, retry, timeout, total_timeout, "
-            "heartbeat, priority, on_lost, max_recoveries.",
+            "heartbeat, priority, on_lost, verify, max_recoveries.",
             code="PDM-R025",
         )
     return msgspec.structs.replace(base, **changes)

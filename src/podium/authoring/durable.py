@@ -5,13 +5,13 @@ Every function here is deterministic on replay: what happened once is what happe
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID, uuid4
 
 import msgspec
 
 from podium.authoring.decorators import DurableTask, DurableWorkflow, Duration, duration_us
-from podium.core.definition import Task, Tolerance
+from podium.core.definition import ApprovalPolicy, ClosePolicy, Task, Tolerance
 from podium.core.states import StepKind
 from podium.errors import RequestError
 from podium.runtime.attempts import AttemptContext, attempt_context
@@ -140,31 +140,52 @@ async def wait_signal(
 
 
 async def approval(
-    name: str, *, payload: Any = None, prompt: str = "", expires_in: Duration | None = None
+    name: str,
+    *,
+    payload: Any = None,
+    prompt: str = "",
+    expires_in: Duration | None = None,
+    escalate_after: Duration | None = None,
+    escalate_to: str = "",
+    four_eyes: bool = False,
 ) -> Decision:
     """Ask a person and return the decision, which is bound to exactly this payload.
 
     Holds nothing while it waits. Raises `TaskError` of kind `TimeoutError` after `expires_in`.
+    If nobody answers, `escalate_to` is told `escalate_after`. With `four_eyes`, whoever asked
+    for the run cannot approve.
     """
     options: dict[str, Any] = {"prompt": prompt or f"Approve {name!r}?", "payload": payload}
     if expires_in is not None:
         options["duration_us"] = duration_us(expires_in)
-    answer = await Call(name, StepKind.APPROVAL, _APPROVAL, options=options)
+    policy = ApprovalPolicy(
+        escalate_us=None if escalate_after is None else duration_us(escalate_after),
+        escalate_to=escalate_to,
+        four_eyes=four_eyes,
+    )
+    definition = msgspec.structs.replace(_APPROVAL, approval=policy)
+    answer = await Call(name, StepKind.APPROVAL, definition, options=options)
     return msgspec.convert(answer, Decision)
 
 
 async def child(
-    workflow: DurableWorkflow[..., Any] | str, value: Any = None, /, *, name: str | None = None
+    workflow: DurableWorkflow[..., Any] | str,
+    value: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    close_policy: Literal["cancel", "abort", "abandon"] = "cancel",
 ) -> Any:
     """Run another workflow as a run of its own and return its output.
 
     A published workflow is named by text, with an optional `@version`. Raises `TaskError` if
-    the child fails. Cancelling this run cancels the child.
+    the child fails. `close_policy` says what becomes of it when this run is stopped.
     """
     target = workflow if isinstance(workflow, str) else workflow.name
     label = name or target.partition("@")[0]
     options = {"workflow": target, "payload": {} if value is None else value}
-    definition = Task(name=label, uses=f"workflow:{target}")
+    policy = ClosePolicy(close_policy)
+    definition = Task(name=label, uses=f"workflow:{target}", close_policy=policy)
     return await Call(label, StepKind.CHILD, definition, options=options)
 
 

@@ -8,11 +8,11 @@ import msgspec
 
 from podium.authoring.json_text import read_json
 from podium.authoring.places import Places, escape
-from podium.core.definition import Workflow
+from podium.core.definition import Workflow, WorkflowKind
 from podium.core.input_schemas import TYPES
 from podium.errors import DefinitionError, Fault, PodiumError, RequestError, did_you_mean
 
-__all__ = ["check_inputs", "parse_cli_inputs", "schema_faults"]
+__all__ = ["check_inputs", "fit_input", "parse_cli_inputs", "schema_faults"]
 
 Json = Any
 
@@ -28,6 +28,13 @@ WORDS: Final = {
     "object": "an object",
     "null": "null",
 }
+
+
+def fit_input(workflow: Workflow, value: Any) -> Any:
+    """Return the input of a run; a durable function may take a single value that is no map."""
+    if workflow.inputs is None and workflow.kind is WorkflowKind.CODE:
+        return value
+    return check_inputs(workflow, value)
 
 
 def check_inputs(workflow: Workflow, given: Mapping[str, Json] | None) -> dict[str, Json]:

@@ -16,7 +16,9 @@ from podium.authoring.schema import TABLES
 from podium.core.budgets import Limits
 from podium.core.charges import NANO
 from podium.core.definition import (
+    ApprovalPolicy,
     Checkpoint,
+    ClosePolicy,
     Join,
     JoinKind,
     Loop,
@@ -45,6 +47,7 @@ TASK_FIELDS: Final = (
     "group",
     "output",
     "priority",
+    "verify",
     "max_recoveries",
     "idempotency_key",
     "optional",
@@ -189,6 +192,8 @@ class _TaskBuilder:
             join=_join(fields.get("join", "all")),
             tolerate=Tolerance(**fields["tolerate"]) if "tolerate" in fields else None,
             loop=_loop(fields.get("loop")),
+            approval=_approval(fields["approval"]) if "approval" in fields else None,
+            close_policy=ClosePolicy(fields.get("close_policy", "cancel")),
             on_lost=OnLost(fields.get("on_lost", "retry")),
             budget=_budget(fields["budget"]) if "budget" in fields else None,
             extensions=_recorded(own),
@@ -237,6 +242,15 @@ def _loop(fields: Fields | None) -> Loop | None:
         until=fields["until"],
         max_iterations=fields.get("max_iterations", 100),
         delay_us=fields.get("delay") or 0,
+    )
+
+
+def _approval(fields: Fields) -> ApprovalPolicy:
+    return ApprovalPolicy(
+        expires_us=fields.get("expires_in"),
+        escalate_us=fields.get("escalate_after"),
+        escalate_to=fields.get("escalate_to", ""),
+        four_eyes=fields.get("four_eyes", False),
     )
 
 

@@ -82,12 +82,19 @@ TASK: Final = {
     "checkpoint": Key(
         "choice", "Where a person must approve.", choices=("none", "before", "after")
     ),
+    "approval": Key("object", "Who may approve it, and until when.", table="approval"),
     "checkpoint_before": Key("boolean", "The same as `checkpoint: before`."),
     "checkpoint_after": Key("boolean", "The same as `checkpoint: after`."),
+    "close_policy": Key(
+        "choice",
+        "What becomes of its child run when the step is cancelled.",
+        choices=("cancel", "abort", "abandon"),
+    ),
     "group": Key("name", "The group it is shown in and takes options from."),
     "loop": Key("object", "Repeat until a condition is true.", table="loop"),
     "tasks": Key("tasks", "A block: a graph of its own in this task's place."),
     "output": Key("text", "For a block: the task whose output is the block's."),
+    "verify": Key("text", "`python:module:function` that tells what an earlier attempt has done."),
     "idempotency_key": Key("template", "A key for effects outside, the same for every attempt."),
     **GROUP_OPTIONS,
     "cache": Key("recorded", "Reuse earlier results.", is_recorded_only=True),
@@ -134,6 +141,7 @@ AGENT_TABLES: Final = {
         "name": Key("text", "How the model calls it."),
         "effect": Key("choice", "What it does to the world.", choices=("read", "write")),
         "on_lost": Key("choice", "What a call cut off by a crash means.", choices=ON_LOST),
+        "verify": Key("text", "`python:module:function` that tells what an earlier call has done."),
         "roots": Key("texts", "Folders files may be read from; `${{ input.x }}` is allowed."),
         "hosts": Key("texts", "Hosts that may be asked."),
         "calls": Key("integer", "How often it may be called in a run.", range="calls"),
@@ -213,6 +221,16 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = MappingProxyType(
             "at_least": Key(
                 "integer", "So many must have completed.", range="at_least", is_required=True
             )
+        },
+        "approval": {
+            "expires_in": Key(
+                "duration", "Fail the step if nobody answers in time.", range="expires_in"
+            ),
+            "escalate_after": Key(
+                "duration", "Tell somebody else after so long.", range="escalate_after"
+            ),
+            "escalate_to": Key("text", "Whom: a name, a team, an address."),
+            "four_eyes": Key("boolean", "Whoever asked for the run cannot approve it."),
         },
         "tolerate": {
             "failures": Key("integer", "So many items may fail.", range="failures"),

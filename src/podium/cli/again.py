@@ -1,17 +1,12 @@
 """A new run from an old one, followed like any other."""
 
-from dataclasses import replace
 from typing import Any
 
-from podium.authoring.client import RunHandle
-from podium.authoring.inputs import check_inputs, parse_cli_inputs
+from podium.authoring.inputs import parse_cli_inputs
 from podium.cli.background import live_engines
 from podium.cli.loading import use_folders_of
 from podium.cli.running import Order, detached, follow_run
-from podium.cli.session import Session
-from podium.core.definition import WorkflowKind
-from podium.core.ids import parse_run_id
-from podium.runtime.reruns import rerun_request
+from podium.cli.session import Session, person
 
 __all__ = ["rerun_and_follow"]
 
@@ -27,18 +22,17 @@ async def rerun_and_follow(
         registry = app.engine.registry
         plan = await registry.plan(row.def_hash)
         if wish.version:
-            plan = await registry.named(row.workflow, wish.version)
-        request = await rerun_request(
-            app.engine,
-            parse_run_id(run),
+            owner = row.organization
+            plan = await registry.named(row.workflow, wish.version, organization=owner)
+        handle = await app.rerun(
+            run,
             from_step=from_step,
             changes=parse_cli_inputs(wish.inputs, plan.workflow.inputs),
             version=wish.version,
+            agents=wish.agents,
+            by=person(),
+            detach=wish.detach,
         )
-        if plan.workflow.kind is not WorkflowKind.CODE:
-            check_inputs(plan.workflow, app.engine.payloads.decode(request.input))
-        started = await app.engine.start(replace(request, deferred=wish.detach))
-        handle = RunHandle(app, started.run_no)
         if not wish.detach:
             return await follow_run(session, app, handle, wish)
         engines = await live_engines(app)

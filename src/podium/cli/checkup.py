@@ -1,17 +1,18 @@
 """What `podium doctor` looks at; each check says ok, warn or fail, and what to do about it."""
 
 import asyncio
+import os
 import platform
 import shutil
 import sys
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from podium import __version__
 from podium.app import examine_store, sqlite_path
 from podium.authoring.client import App
+from podium.authoring.doctor import SECTIONS, Check, Patient, sections_of
+from podium.authoring.doctor import examine as go_through
 from podium.cli.background import dead_nodes, live_engines
 from podium.cli.output import emit, emit_json, note, styled
 from podium.cli.recovery import open_runs, rests
@@ -26,21 +27,12 @@ FREE_WARN_BYTES: Final = 1024**3
 SQLITE_MIN: Final = (3, 37, 0)
 OVERDUE_US: Final = 5_000_000
 FAILED: Final = 5
-STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
+STYLES: Final = {"ok": "green", "skip": "dim", "warn": "yellow", "fail": "red"}
 
 
-class Check(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that was looked at."""
-
-    name: str
-    state: str
-    """ok, warn or fail."""
-    detail: str
-    fix: str = ""
-
-
-def examine(session: Session) -> int:
-    """Run all checks, print them, and return the exit code."""
+def examine(session: Session, section: str = "") -> int:
+    """Run all checks, or those of a section, print them, and return the exit code."""
+    wanted = sections_of(section)
     checks = [_versions()]
     try:
         url = session.settings.database_url
@@ -53,6 +45,9 @@ def examine(session: Session) -> int:
             checks.append(Check("store", "ok", f"{path} does not exist yet.", fix))
     except PodiumError as error:
         checks.append(Check("store", "fail", f"{error.code} {error.what} {error.why}", error.fix))
+    if section:
+        # A store that cannot be opened is a finding of every section.
+        checks = [each for each in checks if each.section in wanted or each.state == "fail"]
     failed = [check for check in checks if check.state == "fail"]
     if session.as_json:
         emit_json({"ok": not failed, "checks": checks})
@@ -63,7 +58,11 @@ def examine(session: Session) -> int:
 
 def _print(checks: list[Check]) -> None:
     width = max(len(check.name) for check in checks)
+    section = ""
     for check in checks:
+        if check.section != section:
+            section = check.section
+            emit(styled(f"\n{section}  {SECTIONS[section]}", "bold"))
         state = styled(f"{check.state:<4}", STYLES[check.state])
         emit(f"{state}  {check.name:<{width}}  {check.detail}")
         if check.fix:
@@ -98,6 +97,8 @@ async def _store(session: Session, url: str, path: Path) -> list[Check]:
         detail = f"{path}, schema {facts['schema_known']}, {facts['size_bytes'] / 1e6:.1f} MB"
         checks.append(Check("store", "ok", detail))
         checks += [await _processes(app), await _runs(app, now_us), await _parked(app)]
+        patient = Patient(app, session.settings, os.environ)
+        checks += [check for part in await go_through(patient) for check in part.checks]
     return checks
 
 

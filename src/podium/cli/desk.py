@@ -14,7 +14,7 @@ from podium.authoring.client import App
 from podium.cli.background import dead_nodes, live_engines
 from podium.cli.loading import use_folders_of
 from podium.cli.output import note
-from podium.cli.session import Session
+from podium.cli.session import Session, person
 from podium.core.definition import WorkflowKind
 from podium.core.ids import run_id
 from podium.core.states import RunStatus
@@ -80,7 +80,8 @@ class Desk:
 
     async def _own_app(self) -> App:
         if self._own is None:
-            self._own = await self._stack.enter_async_context(connect_desk(self._session.settings))
+            desk = connect_desk(self._session.settings)
+            self._own = (await self._stack.enter_async_context(desk)).acting_as(person())
         return self._own
 
     async def _can_apply(self, row: RunRow) -> bool:

@@ -3,56 +3,41 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
+from podium.agents.forecast import Forecast
 from podium.cli.output import emit, emit_json
-from podium.core.definition import Checkpoint, JoinKind, Task, Workflow, WorkflowKind
+from podium.core.budgets import dollars
+from podium.core.definition import Task, Workflow, WorkflowKind
 from podium.core.graph import graph_depth, graph_levels, graph_width
+from podium.core.outline import notes, plan_document
 
-__all__ = ["plan_document", "plan_lines", "print_plan"]
+__all__ = ["plan_lines", "print_plan"]
 
 
-def print_plan(workflow: Workflow, *, as_json: bool) -> None:
-    """Print the plan of a workflow."""
+def print_plan(workflow: Workflow, costs: Sequence[Forecast] = (), *, as_json: bool) -> None:
+    """Print the plan of a workflow and what its models may cost."""
     if as_json:
-        emit_json(plan_document(workflow))
+        models = [msgspec.structs.asdict(cost) for cost in costs]
+        emit_json({**plan_document(workflow), "models": models})
     else:
-        emit("\n".join(plan_lines(workflow)))
+        emit("\n".join([*plan_lines(workflow), *_cost_lines(costs)]))
 
 
-def plan_document(workflow: Workflow) -> dict[str, Any]:
-    """Return the plan as programs read it."""
-    return {
-        "workflow": workflow.name,
-        "version": workflow.content_hash,
-        "kind": workflow.kind.value,
-        "entrypoint": workflow.entrypoint,
-        "depth": graph_depth(workflow.tasks),
-        "width": graph_width(workflow.tasks),
-        "tasks": [_document(task, workflow.tasks) for task in workflow.tasks],
-        "waves": waves(workflow.tasks),
-        "output": workflow.output or (workflow.tasks[-1].name if workflow.tasks else None),
-    }
-
-
-def _document(task: Task, level: Sequence[Task]) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "name": task.name,
-        "uses": "block" if task.tasks else task.uses,
-        "depends_on": list(task.depends_on),
-        "wave": graph_levels(level).get(task.name, 0),
-        "notes": notes(task),
-    }
-    if task.tasks:
-        document["tasks"] = [_document(inner, task.tasks) for inner in task.tasks]
-        document["waves"] = waves(task.tasks)
-    return document
-
-
-def waves(tasks: Sequence[Task]) -> list[list[str]]:
-    """Return the names of tasks that may run side by side, wave after wave."""
-    found: dict[int, list[str]] = {}
-    for name, level in graph_levels(tasks).items():
-        found.setdefault(level, []).append(name)
-    return [found[level] for level in sorted(found)]
+def _cost_lines(costs: Sequence[Forecast]) -> Iterator[str]:
+    if costs:
+        yield "  models:"
+    width = max((len(cost.name) for cost in costs), default=0)
+    for cost in costs:
+        parts = [cost.model] if cost.model else []
+        if cost.first_call_nano is not None:
+            parts.append(f"first call at most {dollars(cost.first_call_nano)} plus its input")
+        if cost.model and cost.calls_max > 1:
+            parts.append(f"at most {cost.calls_max} calls")
+        if cost.model and cost.most_nano is not None:
+            parts.append(f"at most {dollars(cost.most_nano)} each time")
+        parts += [cost.note] if cost.note else []
+        yield f"    {cost.name:<{width}}  {' · '.join(parts)}"
 
 
 def plan_lines(workflow: Workflow) -> Iterator[str]:
@@ -86,22 +71,3 @@ def _level(tasks: Sequence[Task], depth: int) -> Iterator[str]:
         parts = [part for part in (uses, after, *notes(task)) if part]
         yield f"{indent}{levels.get(task.name, 0)}  {task.name:<{width}}  {' · '.join(parts)}"
         yield from _level(task.tasks, depth + 2) if task.tasks else ()
-
-
-def notes(task: Task) -> list[str]:
-    """Return what makes this task more than a plain step."""
-    found: list[str] = []
-    if task.for_each is not None:
-        limit = f", {task.max_parallel} at once" if task.max_parallel else ""
-        found.append(f"for each item{limit}")
-    if task.loop is not None:
-        found.append(f"loop, at most {task.loop.max_iterations} times")
-    if task.when is not None:
-        found.append("only if its condition holds")
-    if task.checkpoint is not Checkpoint.NONE:
-        found.append(f"approval {task.checkpoint.value}")
-    if task.join.kind is not JoinKind.ALL and task.depends_on:
-        found.append(f"join {task.join.kind.value}")
-    if task.optional:
-        found.append("may fail")
-    return found

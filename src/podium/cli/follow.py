@@ -22,6 +22,7 @@ from podium.core.plan import Plan
 from podium.core.states import RunStatus, StepKind
 from podium.errors import ConflictError
 from podium.ports.store import ApprovalRow, RunFilter, RunRow
+from podium.runtime.streams import Chunk
 
 __all__ = ["INTERRUPTED", "TIMED_OUT", "WAITING", "Follower", "Wishes", "exit_code"]
 
@@ -71,6 +72,8 @@ class Follower:
         """Follow the run and return the exit code."""
         self._look_at(run_no, plan)
         interrupts = Interrupts(self._news.set)
+        streams = self._engine.registry.services.streams
+        deaf = streams.listen_to_all(self._hear) if self._screen.wants_text else None
         try:
             with interrupts.caught():
                 async with asyncio.timeout(self._wishes.limit_s):
@@ -81,8 +84,13 @@ class Follower:
             note(f"Continue it: {self._wishes.again}")
             return TIMED_OUT
         finally:
+            if deaf is not None:
+                deaf()
             self._screen.pause()
             self._the_watch().close()
+
+    def _hear(self, chunk: Chunk) -> None:
+        self._screen.hear(chunk, self._engine.store.now_us())
 
     def _look_at(self, run_no: int, plan: Plan) -> None:
         if self._watch is not None:
@@ -116,7 +124,8 @@ class Follower:
                 return code
             await self._keep_home()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), LOOK_EVERY_S)
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._news.wait()
 
     async def _weigh(self) -> None:
         """Look up what the run has spent, now and then."""
@@ -145,15 +154,17 @@ class Follower:
         if not rows:
             self._hint()
             return None
+        # What takes a second person waits for one, whatever whoever started it says.
+        ours = [row for row in rows if not row.four_eyes]
         if self._wishes.yes:
             # A budget is there to be kept: only a person who reads the question raises it.
-            checkpoints = [row for row in rows if not self._is_about_money(row)]
+            checkpoints = [row for row in ours if not self._is_about_money(row)]
             for row in checkpoints:
                 await self._approve(row)
             if checkpoints:
                 return None
-        if self._wishes.can_ask:
-            return await self._ask(rows[0], interrupts)
+        if self._wishes.can_ask and ours:
+            return await self._ask(ours[0], interrupts)
         if self._the_watch().state.status is RunStatus.WAITING:
             self.pending = rows
             return WAITING
@@ -240,7 +251,8 @@ class Follower:
             note("Press Ctrl-C again now to cancel the run instead.")
             self._news.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), SECOND_THOUGHT_S)
+                async with asyncio.timeout(SECOND_THOUGHT_S):
+                    await self._news.wait()
         if interrupts.count >= 2:
             await self._cancel(run)
         return INTERRUPTED

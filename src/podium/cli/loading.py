@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from podium.app import expressions
 from podium.authoring.decorators import DurableWorkflow
+from podium.authoring.files import missing_file, read_definition, use_folder
 from podium.authoring.graph import Graph
 from podium.core.definition import Workflow
 from podium.errors import Fault, NotFoundError, RequestError, did_you_mean
 from podium.runtime.services import FOLDER_LABEL
-from podium.settings import Settings, run_settings
+from podium.settings import Settings
 
 if TYPE_CHECKING:
     from podium.authoring.client import Startable
@@ -32,14 +33,6 @@ class Loaded:
     """None for a name, which only the store can resolve."""
     folder: Path
     warnings: tuple[Fault, ...] = ()
-
-
-def use_folder(folder: Path | str) -> None:
-    """Put a folder at the front of the import path, once."""
-    name = str(folder)
-    if name in sys.path:
-        sys.path.remove(name)
-    sys.path.insert(0, name)
 
 
 def use_folders_of(rows: Any) -> None:
@@ -78,42 +71,8 @@ def _load_text(path: Path, settings: Settings) -> Loaded:
 
 def load_definition(path: Path, settings: Settings) -> tuple[Workflow, tuple[Fault, ...]]:
     """Return the workflow of a definition file and its warnings; nothing is imported."""
-    # Imported here: a durable function needs no YAML library.
-    from podium.authoring.agents import files_beside, shared_agents  # noqa: PLC0415
-    from podium.authoring.documents import load_workflow  # noqa: PLC0415
-
-    folder = path.resolve().parent
-    return load_workflow(
-        read_file(path),
-        source=str(path),
-        expressions=expressions(),
-        defaults=run_settings(settings.workflow),
-        read_file=files_beside(folder),
-        agents=shared_agents(settings.agents, folder=folder),
-    )
-
-
-def read_file(path: Path) -> bytes:
-    """Return the bytes of a file a person named; raises `NotFoundError` or `RequestError`."""
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise missing_file(path) from None
-    except OSError as error:
-        raise RequestError(
-            f"The file {str(path)!r} cannot be read.",
-            why=error.strerror or str(error),
-            fix="Name a file that this user may read.",
-            code="PDM-R062",
-        ) from error
-
-
-def missing_file(path: Path) -> NotFoundError:
-    """Return the error for a file that is not there, with the one that was perhaps meant."""
-    folder = path.parent
-    known = [each.name for each in folder.iterdir()] if folder.is_dir() else []
-    fix = did_you_mean(path.name, [name for name in known if not name.startswith(".")], what="file")
-    return NotFoundError(f"There is no file {str(path)!r}.", fix=fix, code="PDM-R409")
+    found = read_definition(path, settings, expressions=expressions())
+    return found.definition, found.warnings
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -23,6 +23,7 @@ __all__ = ["cli", "main", "run"]
 START: Final = "Start"
 LOOK: Final = "Runs and people"
 DEFINE: Final = "Definitions"
+ACCESS: Final = "Access"
 OPERATE: Final = "Operations"
 _AT: Final = "podium.cli.commands."
 
@@ -30,16 +31,23 @@ COMMANDS: Final = {
     "init": (START, _AT + "init:init", "Make a working project to edit."),
     "demo": (START, _AT + "demo:demo", "Run the main job on a sample."),
     "run": (START, _AT + "run:run", "Start a workflow and follow it to the end."),
+    "serve": (START, _AT + "serve:serve", "Serve the HTTP API and run the engine."),
     "recover": (START, _AT + "recover:recover", "Continue every unfinished run."),
     "runs": (LOOK, _AT + "runs:runs", "List, show, explain and steer runs."),
     "approvals": (LOOK, _AT + "approvals:approvals", "List and decide what waits for a person."),
     "signal": (LOOK, _AT + "signal:signal", "Send a signal to a run."),
     "dead-letters": (LOOK, _AT + "dead_letters:dead_letters", "List parked work."),
+    "schedules": (LOOK, _AT + "schedules:schedules", "Start runs at the times they are due."),
     "budgets": (LOOK, _AT + "budgets:budgets", "Show, set and raise budgets."),
+    "webhooks": (LOOK, _AT + "webhooks:webhooks", "Tell others of events, and be told."),
     "validate": (DEFINE, _AT + "validate:validate", "Find every fault in a definition."),
     "plan": (DEFINE, _AT + "plan:plan", "Show what a workflow would do."),
     "workflows": (DEFINE, _AT + "workflows:workflows", "Publish, compare and roll back versions."),
+    "keys": (ACCESS, _AT + "keys:keys", "Make, list, rotate and revoke keys of the service."),
+    "orgs": (ACCESS, _AT + "orgs:orgs", "Make and list organizations."),
+    "audit": (ACCESS, _AT + "audit:audit", "Show the audit log, and prove that it is whole."),
     "doctor": (OPERATE, _AT + "doctor:doctor", "Check the store and what lives on it."),
+    "bundle": (OPERATE, _AT + "bundle:bundle", "Collect everything about a run in one file."),
     "config": (OPERATE, _AT + "config:config", "Show every setting with its source."),
     "db": (OPERATE, _AT + "db:db", "Bring the store's schema up to date."),
     "bench": (OPERATE, _AT + "bench:bench", "Measure this machine."),

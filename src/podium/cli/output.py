@@ -19,6 +19,7 @@ __all__ = [
     "error_document",
     "moment",
     "note",
+    "plain",
     "show_error",
     "styled",
     "table",
@@ -69,9 +70,17 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join(lines)
 
 
+def plain(text: str) -> str:
+    """Return text whose control characters, but line ends and tabs, are replaced.
+
+    What a task or a model wrote must not steer the terminal.
+    """
+    return "".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in text)
+
+
 def cut(text: str, length: int) -> str:
-    """Return `text` on one line, at most `length` characters long."""
-    flat = " ".join(text.split())
+    """Return `text` on one line, at most `length` characters long, without control characters."""
+    flat = plain(" ".join(text.split()))
     return flat if len(flat) <= length else flat[: max(0, length - 1)] + "…"
 
 
@@ -128,7 +137,7 @@ def fault_documents(faults: Sequence[Fault]) -> list[dict[str, Any]]:
 
 def show_error(error: PodiumError, *, as_json: bool) -> int:
     """Print an error as what, why and fix; return its exit code."""
-    text = str(error)
+    text = plain(str(error))
     note(styled(error.code, "red", stream=sys.stderr) + text.removeprefix(error.code))
     if as_json:
         emit_json({"error": error_document(error)})

@@ -112,7 +112,8 @@ class _Recovery:
             # Then until those that wait have left memory, with the date of their next move.
             while quiet < 2 or (app.engine.residents and quiet < EVICTION_LOOKS):
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), LOOK_EVERY_S)
+                    async with asyncio.timeout(LOOK_EVERY_S):
+                        await news.wait()
                 if interrupts.count:
                     return INTERRUPTED
                 if app.engine.failure is not None:

@@ -2,17 +2,18 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from podium.app import sqlite_path
 from podium.authoring.client import App, RunHandle
+from podium.authoring.files import read_file
 from podium.authoring.inputs import parse_cli_inputs
 from podium.cli.background import live_engines, start_background
 from podium.cli.follow import WAITING, Follower, Wishes
-from podium.cli.loading import FOLDER_LABEL, Loaded, load, read_file
+from podium.cli.loading import FOLDER_LABEL, Loaded, load
 from podium.cli.output import emit, emit_json, note
 from podium.cli.report import print_view, run_document
 from podium.cli.screen import make_screen
@@ -25,7 +26,7 @@ from podium.errors import DefinitionError, RequestError
 from podium.ports.store import ApprovalRow, RunFilter
 from podium.runtime.views import view_run
 
-__all__ = ["Order", "follow_run", "start_and_follow"]
+__all__ = ["Order", "duration_s", "follow_run", "start_and_follow"]
 
 HISTORY_STEPS_MAX: Final = 1000
 
@@ -46,11 +47,12 @@ class Order:
     labels: Sequence[str] = ()
     version: str = ""
     as_events: bool = False
+    agents: Mapping[str, str] | None = None
 
 
 async def start_and_follow(session: Session, order: Order) -> int:
     """Start what was ordered, or find the run that its key belongs to, and follow it."""
-    limit_s = _limit_s(order.limit)
+    limit_s = None if order.limit is None else duration_s(order.limit)
     loaded = load(order.target, session.settings)
     if loaded.warnings:
         count = len(loaded.warnings)
@@ -76,9 +78,8 @@ async def start_and_follow(session: Session, order: Order) -> int:
     return detached(session, handle, has_engine=bool(engines))
 
 
-def _limit_s(text: str | None) -> float | None:
-    if text is None:
-        return None
+def duration_s(text: str) -> float:
+    """Return a duration such as "90s" in seconds; raises `RequestError`."""
     parsed = parse_duration(text)
     if parsed is None or parsed <= 0:
         raise RequestError(
@@ -96,7 +97,7 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise RequestError(
-                f"The label {text!r} is not written as name=value.",
+                f"{text!r} is not written as name=value.",
                 fix="For example: --label team=billing",
                 code="PDM-R065",
             )

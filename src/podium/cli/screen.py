@@ -12,14 +12,15 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from podium.cli.output import cut, duration, has_colour, note
+from podium.cli.output import cut, duration, has_colour, note, plain
 from podium.cli.tree import Line, remaining_us, tree_lines
 from podium.core.budgets import dollars
-from podium.core.cloudevents import CloudEvent
+from podium.core.cloudevents import CloudEvent, rfc3339
 from podium.core.ids import run_id
 from podium.core.plan import Plan
 from podium.core.state import RunState
 from podium.core.states import StepStatus
+from podium.runtime.streams import Chunk
 
 __all__ = ["Screen", "make_screen"]
 
@@ -38,6 +39,12 @@ class Screen(Protocol):
     def cost(self, cost_nano: int) -> None:
         """Take in what the run has spent by now, its child runs included."""
 
+    wants_text: bool
+    """Whether to `hear` what steps write; models are asked to stream only if somebody does."""
+
+    def hear(self, chunk: Chunk, now_us: int) -> None:
+        """Take in what a step of the run, or of one of its child runs, writes."""
+
     def say(self, text: str) -> None:
         """Tell the person something beside the progress."""
 
@@ -48,6 +55,8 @@ class Screen(Protocol):
 class Silence:
     """Shows nothing."""
 
+    wants_text = False
+
     def event(self, event: CloudEvent) -> None:
         """See `Screen.event`."""
 
@@ -56,6 +65,9 @@ class Silence:
 
     def cost(self, cost_nano: int) -> None:
         """See `Screen.cost`."""
+
+    def hear(self, chunk: Chunk, now_us: int) -> None:
+        """See `Screen.hear`."""
 
     def say(self, text: str) -> None:
         """See `Screen.say`."""
@@ -68,10 +80,31 @@ class Silence:
 class EventLines(Silence):
     """Prints every event as a line of JSON on stdout: data for a program."""
 
+    wants_text = True
+
     def event(self, event: CloudEvent) -> None:
         """See `Screen.event`."""
         sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
         sys.stdout.flush()
+
+    def hear(self, chunk: Chunk, now_us: int) -> None:
+        """See `Screen.hear`; the event has no `sequence`, because nothing of it is kept."""
+        self.event(
+            CloudEvent(
+                id=f"{chunk.run}:{chunk.step}:{chunk.attempt}:{chunk.offset}",
+                source=f"/v1/runs/{chunk.run}",
+                sequence=0,
+                type="orchestration.step.progress",
+                subject=chunk.step,
+                time=rfc3339(now_us),
+                data={
+                    "attempt": chunk.attempt,
+                    **({"note": chunk.text} if chunk.is_note else {"text": chunk.text}),
+                    "offset": chunk.offset,
+                    "is_end": chunk.is_end,
+                },
+            )
+        )
 
 
 LINES_MAX: Final = 30
@@ -139,6 +172,8 @@ def _counts(state: RunState) -> str:
     return ", ".join(parts)
 
 
+WORDS_MAX: Final = 400
+WRITERS_MAX: Final = 3
 MARKS: Final = {
     S.COMPLETED: ("✓", "green"),
     S.FAILED: ("✗", "red"),
@@ -157,6 +192,8 @@ PLAIN_MARKS: Final = {"✓": "+", "✗": "x", "▶": ">", "↻": "~", "◦": "o"
 class LiveTree(Silence):
     """Draws the tree of steps in place, at most ten times a second and never for long."""
 
+    wants_text = True
+
     def __init__(self, history: Mapping[str, int]) -> None:
         # Loaded here: only a terminal pays for it.
         from rich.console import Console  # noqa: PLC0415
@@ -168,6 +205,8 @@ class LiveTree(Silence):
         self._history = history
         self._next_at = 0.0
         self._cost_nano = 0
+        self._words: dict[str, str] = {}
+        """The last words of steps that write, the longest silent first."""
 
     def draw(self, state: RunState, plan: Plan, now_us: int) -> None:
         """See `Screen.draw`."""
@@ -185,6 +224,14 @@ class LiveTree(Silence):
     def cost(self, cost_nano: int) -> None:
         """See `Screen.cost`; shown beside the time it took."""
         self._cost_nano = cost_nano
+
+    def hear(self, chunk: Chunk, now_us: int) -> None:
+        """See `Screen.hear`; the last words stand below the tree."""
+        name = f"{chunk.run} {chunk.step}"
+        before = self._words.pop(name, "")
+        if not chunk.is_end:
+            words = chunk.text if chunk.is_note else before * bool(chunk.offset) + chunk.text
+            self._words[name] = words[-WORDS_MAX:]
 
     def say(self, text: str) -> None:
         """See `Screen.say`; the text stays above the picture."""
@@ -213,6 +260,10 @@ class LiveTree(Silence):
             name = f"{line.name:<16}" if line.note else line.name
             text = cut_keeping(f"{name} {line.note}".rstrip(), size.columns - 6 - 2 * line.depth)
             picture.append(text, style="dim" if style == "dim" else "")
+        for name, words in list(self._words.items())[-WRITERS_MAX:]:
+            room = max(0, size.columns - len(name) - 8)
+            tail = " ".join(plain(words).split())
+            picture.append(f"\n  … {name}  {tail[-room:] if room else ''}", style="dim")
         picture.no_wrap = True
         return picture
 

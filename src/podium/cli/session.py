@@ -12,8 +12,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from podium.cli.logs import show_logs
-
 if TYPE_CHECKING:
     from podium.authoring.client import App
     from podium.settings import Settings, Sourced
@@ -52,18 +50,33 @@ class Session:
         from podium.app import open_reader  # noqa: PLC0415
 
         async with open_reader(self.settings) as app:
-            yield app
+            yield app.acting_as(person())
+
+    @asynccontextmanager
+    async def starting(self) -> "AsyncGenerator[App]":
+        """Open a desk: runs that start there are for other processes to run."""
+        from podium.app import connect_desk  # noqa: PLC0415
+
+        async with connect_desk(self.settings) as app:
+            yield app.acting_as(person())
 
     @asynccontextmanager
     async def driving(self, *, alone: bool) -> "AsyncGenerator[App]":
         """Run an engine; `alone`: for the runs it is given, leaving others where they are."""
-        from podium.app import connect, connect_alone, tune_process  # noqa: PLC0415
+        from podium.app import connect_alone, connect_recovery, tune_process  # noqa: PLC0415
+        from podium.cli.logs import show_logs, show_output  # noqa: PLC0415
 
         tune_process()
         settings = self.settings
-        show_logs(settings.log_level)
-        async with connect_alone(settings) if alone else connect(settings=settings) as app:
-            yield app
+        app = connect_alone(settings) if alone else connect_recovery(settings)
+        secrets = app.engine.registry.services.secrets
+        # The picture of the run tells which tasks fail.
+        quiet = ("podium.tasks",)
+        show_logs(settings.log_level, settings.log_format, secrets=secrets, quiet=quiet)
+        # Whoever asked for one JSON document gets nothing else from this process.
+        show_output(sys.stderr if self.as_json else None)
+        async with app:
+            yield app.acting_as(person())
 
 
 def person() -> str:

@@ -147,7 +147,7 @@ async def set_rule(
     if not remove and all(getattr(budget.limits, unit) is None for unit in UNITS):
         raise _no_amount()
     async with session.reading() as app:
-        await app.engine.store.put_budget(budget, remove=remove)
+        await app.set_budget(budget, remove=remove)
     if session.as_json:
         emit_json({**_rule_document(budget), "removed": remove})
     else:

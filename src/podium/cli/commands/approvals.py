@@ -1,6 +1,7 @@
 """`podium approvals`: what waits for a person, and the person's decision."""
 
 import asyncio
+from typing import Any
 
 import click
 
@@ -36,20 +37,27 @@ def show(approval: str) -> int:
 @approvals.command()
 @click.argument("approval")
 @click.option("--payload", metavar="JSON", help="Approve this instead of what was shown (edit).")
+@click.option(
+    "--hash",
+    "payload_hash",
+    metavar="HASH",
+    default="",
+    help="Refuse unless this is still what waits (payload_hash of show).",
+)
 @click.option("--comment", default="", help="Kept with the decision.")
 @click.option("--by", metavar="WHO", help="Who decides (default: you).")
 @common
-def approve(approval: str, payload: str | None, comment: str, by: str | None) -> int:
+def approve(approval: str, **answer: Any) -> int:
     """Approve, as shown or with an edited payload. Repeating it is harmless."""
-    work = decide(session(), approval, "approve", payload=payload, comment=comment, by=by)
-    return asyncio.run(work)
+    return asyncio.run(decide(session(), approval, "approve", **answer))
 
 
 @approvals.command()
 @click.argument("approval")
+@click.option("--rework", is_flag=True, help="Have a result made anew, with the comment at hand.")
 @click.option("--comment", default="", help="Why; the run gets to see it.")
 @click.option("--by", metavar="WHO", help="Who decides (default: you).")
 @common
-def reject(approval: str, comment: str, by: str | None) -> int:
+def reject(approval: str, *, rework: bool, **answer: Any) -> int:
     """Reject: the step fails, and the run with it unless it says otherwise."""
-    return asyncio.run(decide(session(), approval, "reject", comment=comment, by=by))
+    return asyncio.run(decide(session(), approval, "rework" if rework else "reject", **answer))

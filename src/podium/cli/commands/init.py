@@ -14,7 +14,7 @@ __all__ = ["init"]
 @click.command(short_help="Make a working project to edit.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
-    "--template", default="review", show_default=True, metavar="NAME", help="review, or etl."
+    "--template", default="review", show_default=True, metavar="NAME", help="agent, etl, or review."
 )
 @common
 def init(folder: Path, template: str) -> int:

@@ -1,15 +1,19 @@
 """`podium runs`: list, show and explain runs, and steer them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
+from podium.authoring.inputs import parse_cli_inputs
 from podium.cli.again import rerun_and_follow
 from podium.cli.lazy import LazyGroup
 from podium.cli.looking import explain_one, list_all, print_events, show_one
 from podium.cli.options import common, session
+from podium.cli.running import pairs
+from podium.cli.tailing import print_logs
 from podium.cli.verbs import Choice, Verb, json_option, steer_many
 
 __all__ = ["runs"]
@@ -37,8 +41,22 @@ def choosing(command: F) -> F:
 
 
 def signed(command: F) -> F:
-    """Add `--by`."""
-    return click.option("--by", metavar="WHO", help="Who asks (default: you).")(command)
+    """Add `--by`, and `--if-seq` to be sure that nothing has happened since."""
+    seen = click.option(
+        "--if-seq",
+        "seen_seq",
+        metavar="SEQ",
+        default=0,
+        type=click.IntRange(0),
+        help="Refuse if the run has had events since this one.",
+    )
+    return click.option("--by", metavar="WHO", help="Who asks (default: you).")(seen(command))
+
+
+def stand_ins(command: F) -> F:
+    """Add `--agent`."""
+    told = "Let another agent stand in; may be repeated."
+    return click.option("--agent", "agents", metavar="OLD=NEW", multiple=True, help=told)(command)
 
 
 @runs.command("list")
@@ -85,6 +103,17 @@ def explain(run: str) -> int:
 
 @runs.command()
 @click.argument("run")
+@click.option("--step", metavar="PATH", default="", help="Only what this step wrote.")
+@click.option("--follow", is_flag=True, help="Wait for more until the run has ended.")
+@click.option("--tail", metavar="N", default=0, type=click.IntRange(0), help="Only the last lines.")
+@common
+def logs(run: str, *, step: str, follow: bool, tail: int) -> int:
+    """Print what the attempts of a run printed and logged."""
+    return asyncio.run(print_logs(session(), run, step=step, follow=follow, tail=tail))
+
+
+@runs.command()
+@click.argument("run")
 @click.option(
     "--after",
     metavar="SEQ",
@@ -110,12 +139,12 @@ def _steer(name: str, told: str, verb: Verb, *, by: str | None, **choice: Any) -
 @click.option("--reason", default="", help="Kept with the run.")
 @signed
 @common
-def cancel(*, reason: str, by: str | None, **choice: Any) -> int:
+def cancel(*, reason: str, by: str | None, seen_seq: int, **choice: Any) -> int:
     """Stop cooperatively: what runs is asked to stop, nothing new starts."""
     return _steer(
         "cancel",
         "was cancelled",
-        lambda handle, who: handle.cancel(by=who, reason=reason),
+        lambda handle, who: handle.cancel(by=who, reason=reason, seen_seq=seen_seq),
         by=by,
         **choice,
     )
@@ -126,12 +155,12 @@ def cancel(*, reason: str, by: str | None, **choice: Any) -> int:
 @click.option("--reason", default="", help="Kept with the run.")
 @signed
 @common
-def abort(*, reason: str, by: str | None, **choice: Any) -> int:
+def abort(*, reason: str, by: str | None, seen_seq: int, **choice: Any) -> int:
     """Stop now, whatever runs; nothing is cleaned up."""
     return _steer(
         "abort",
         "was aborted",
-        lambda handle, who: handle.abort(by=who, reason=reason),
+        lambda handle, who: handle.abort(by=who, reason=reason, seen_seq=seen_seq),
         by=by,
         **choice,
     )
@@ -141,33 +170,63 @@ def abort(*, reason: str, by: str | None, **choice: Any) -> int:
 @choosing
 @signed
 @common
-def pause(*, by: str | None, **choice: Any) -> int:
+def pause(*, by: str | None, seen_seq: int, **choice: Any) -> int:
     """Start nothing more; what runs may end."""
-    return _steer("pause", "was paused", lambda handle, who: handle.pause(by=who), by=by, **choice)
-
-
-@runs.command()
-@choosing
-@signed
-@common
-def resume(*, by: str | None, **choice: Any) -> int:
-    """Go on after a pause."""
     return _steer(
-        "resume", "was resumed", lambda handle, who: handle.resume(by=who), by=by, **choice
+        "pause",
+        "was paused",
+        lambda handle, who: handle.pause(by=who, seen_seq=seen_seq),
+        by=by,
+        **choice,
     )
 
 
 @runs.command()
 @choosing
-@click.option("--step", metavar="PATH", default="", help="Only this failed step.")
+@click.option("--approval", metavar="APPROVAL", default="", help="Approve this one of the run.")
 @signed
 @common
-def retry(*, step: str, by: str | None, **choice: Any) -> int:
-    """Run the failed steps of a failed run again, in place."""
+def resume(*, approval: str, by: str | None, seen_seq: int, **choice: Any) -> int:
+    """Go on after a pause, or with an approval."""
+    return _steer(
+        "resume",
+        "was resumed",
+        lambda handle, who: handle.resume(by=who, approval=approval, seen_seq=seen_seq),
+        by=by,
+        **choice,
+    )
+
+
+@runs.command()
+@choosing
+@click.option("--step", metavar="STEP", default="", help="Only this one: its path or record id.")
+@click.option(
+    "--set",
+    "inputs",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Change an argument of the step; NAME:=JSON takes any JSON.",
+)
+@stand_ins
+@signed
+@common
+def retry(
+    *,
+    step: str,
+    inputs: Sequence[str],
+    agents: Sequence[str],
+    by: str | None,
+    seen_seq: int,
+    **choice: Any,
+) -> int:
+    """Run failed steps again, in place; in an open run, try now what waits for its next attempt."""
+    edits = parse_cli_inputs(inputs, None) if inputs else msgspec.UNSET
     return _steer(
         "retry",
-        "was opened again",
-        lambda handle, who: handle.retry(step, by=who),
+        "goes on",
+        lambda handle, who: handle.retry(
+            step, by=who, inputs=edits, agents=pairs(agents), seen_seq=seen_seq
+        ),
         by=by,
         **choice,
     )
@@ -175,17 +234,22 @@ def retry(*, step: str, by: str | None, **choice: Any) -> int:
 
 @runs.command()
 @choosing
-@click.option("--step", metavar="PATH", default="", help="This failed step (default: the last).")
+@click.option(
+    "--step",
+    metavar="STEP",
+    default="",
+    help="This one: its path or record id (default: the last that failed).",
+)
 @click.option("--output", metavar="JSON", default="null", help="What to take as its output.")
 @signed
 @common
-def skip(*, step: str, output: str, by: str | None, **choice: Any) -> int:
-    """Take an output for a failed step and go on."""
+def skip(*, step: str, output: str, by: str | None, seen_seq: int, **choice: Any) -> int:
+    """Take an output for a failed or resting step and go on; a person is asked where one was."""
     value = json_option("--output", output)
     return _steer(
         "skip",
         "goes on without the step",
-        lambda handle, who: handle.skip(step, output=value, by=who),
+        lambda handle, who: handle.skip(step, output=value, by=who, seen_seq=seen_seq),
         by=by,
         **choice,
     )
@@ -194,6 +258,7 @@ def skip(*, step: str, output: str, by: str | None, **choice: Any) -> int:
 def anew(command: F) -> F:
     """Add what shapes a new run from an old one."""
     for option in (
+        stand_ins,
         click.option("--events", "as_events", is_flag=True, help="Print events as lines of JSON."),
         click.option("--detach", is_flag=True, help="Leave the run to a background process."),
         click.option("--no-wait", is_flag=True, help="Exit 6 when a person is needed."),
@@ -218,8 +283,9 @@ def anew(command: F) -> F:
 )
 @anew
 @common
-def rerun(run: str, from_step: str, **order: Any) -> int:
+def rerun(run: str, from_step: str, *, agents: Sequence[str], **order: Any) -> int:
     """Start a new run from an old one and follow it; the old one stays as it is."""
+    order["agents"] = pairs(agents)
     return asyncio.run(rerun_and_follow(session(), run, from_step=from_step, order=order))
 
 
@@ -228,6 +294,7 @@ def rerun(run: str, from_step: str, **order: Any) -> int:
 @click.argument("step")
 @anew
 @common
-def fork(run: str, step: str, **order: Any) -> int:
+def fork(run: str, step: str, *, agents: Sequence[str], **order: Any) -> int:
     """Start a new run from a step of an old one: `rerun --from STEP`."""
+    order["agents"] = pairs(agents)
     return asyncio.run(rerun_and_follow(session(), run, from_step=step, order=order))

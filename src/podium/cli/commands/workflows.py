@@ -7,7 +7,7 @@ import click
 
 from podium.cli.lazy import LazyGroup
 from podium.cli.options import common, session
-from podium.cli.publishing import compare, list_all, publish_one, roll_back, show_one
+from podium.cli.publishing import compare, list_all, publish_one, roll_back, show_one, take_out
 
 __all__ = ["workflows"]
 
@@ -64,3 +64,11 @@ def diff(name: str, old: str, new: str) -> int:
 def rollback(name: str, version: str) -> int:
     """Make an older version the active one; runs keep theirs."""
     return asyncio.run(roll_back(session(), name, version))
+
+
+@workflows.command()
+@click.argument("name")
+@common
+def deactivate(name: str) -> int:
+    """Take a workflow out of use: nothing new is started of it until a version is active again."""
+    return asyncio.run(take_out(session(), name))
