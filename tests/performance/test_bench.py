@@ -49,6 +49,13 @@ def test_a_table_shows_targets_and_the_machine_beside_each_row(tmp_path, capsys)
     assert "(must be <= 100)" in text
 
 
+def test_the_service_is_measured_beside_a_bare_handler(tmp_path, capsys):
+    main(["H1", "--quick", "--rounds", "1", "--json", "--dir", str(tmp_path)])
+    [row] = json.loads(capsys.readouterr().out)["rows"]
+    assert row["best"]["unit"] == "starts/s"
+    assert {"get_p99_ms", "bare_get_p99_ms", "rss_idle_mb"} <= set(row["best"]["facts"])
+
+
 def test_an_unknown_workload_is_refused_with_a_suggestion():
     with pytest.raises(RequestError) as caught:
         main(["W7"])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from podium.authoring.decorators import task, workflow
-from podium.authoring.durable import map_items, wait_signal
+from podium.authoring.durable import map_items, sleep, wait_signal
 
 __all__ = [
     "NOTES",
@@ -22,6 +22,7 @@ __all__ = [
     "fan_out",
     "five_effects",
     "five_steps",
+    "paced",
     "sequence",
     "started",
     "wait_for_go",
@@ -77,6 +78,15 @@ async def fan_out(count: int) -> int:
     """Run `count` steps at once and add their results up (W3)."""
     results = await map_items(noop, range(count))
     return sum(result["v"] for result in results)
+
+
+@workflow(deadline="1h")
+async def paced(count: int) -> int:
+    """Wait for the start, then take a step every fifth of a second."""
+    await wait_signal("go")
+    for _ in range(count):
+        await sleep(0.2)
+    return count
 
 
 @workflow(deadline="1d")

@@ -16,11 +16,14 @@ from podium.bench.agents import measure_agents, measure_spread_agents
 from podium.bench.caps import measure_cap
 from podium.bench.crash import measure_crash
 from podium.bench.gateway import measure_gateway
+from podium.bench.lists import measure_lists
 from podium.bench.machine import Probe, describe_machine, probe
 from podium.bench.measure import Sample
 from podium.bench.peers import Peer, prepare
 from podium.bench.report import Report, as_json, as_text
+from podium.bench.service import measure_service
 from podium.bench.startup import measure_startup
+from podium.bench.streams import measure_followers
 from podium.bench.waiting import measure_waiting
 from podium.bench.workloads import (
     Measured,
@@ -45,11 +48,15 @@ WORKLOADS: Final[dict[str, Measured]] = {
     "G1": measure_gateway,
     "A1": measure_agents,
     "A2": measure_cap,
+    "H1": measure_service,
+    "H2": measure_followers,
+    "L1": measure_lists,
 }
 START: Final = "start"
 QUICK: Final = Sizes(
     steps=200, runs=100, items=500, many_items=5_000, waiting=500, wakes=20, in_flight=50,
-    starts=20, calls=100, agents=20, turn_ms=100, payers=20,
+    starts=20, requests=50, calls=100, agents=20, turn_ms=100, payers=20, followers=20,
+    paced=5, finished=20_000,
 )  # fmt: skip
 
 
@@ -79,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         "docs/reference/benchmarks.md. Everything is on: retries, validation, events, limits.",
     )
     add = parser.add_argument
-    add("workloads", nargs="*", help="W1 … W6, G1, A1, A2, start, or all (default)")
+    add("workloads", nargs="*", help="W1 … W6, G1, A1, A2, H1, H2, start, or all (default)")
     add("--rounds", type=int, default=3, help="how often each workload runs (default: 3)")
     add("--json", action="store_true", help="print one JSON document")
     add("--peers", default="", help="also measure dbos,langgraph,litellm (from a checkout)")

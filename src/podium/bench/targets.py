@@ -67,6 +67,16 @@ TARGETS: Final[dict[str, tuple[Target, ...]]] = {
         ("used %", ">=", _fact("used_percent"), 95),
         ("not in the ledger $", "<=", _fact("not_in_the_ledger_usd"), 0),
     ),
+    "H1": (
+        ("starts/s", ">=", _rate, 300),
+        ("idle RSS MB", "<=", _fact("rss_idle_mb"), 150),
+    ),
+    "H2": (
+        ("p99 ms", "<=", _p99, 100),
+        ("lost", "<=", _fact("lost"), 0),
+        ("twice", "<=", _fact("twice"), 0),
+    ),
+    "L1": (("p99 ms", "<=", _p99, 50),),
     "start": (
         ("cold run ms", "<=", _fact("cold_run_ms"), 500),
         ("import ms", "<=", _fact("import_podium_ms"), 150),

@@ -47,10 +47,14 @@ class Sizes(msgspec.Struct, kw_only=True, frozen=True):
     wakes: int = 200
     in_flight: int = 500
     starts: int = 200
+    requests: int = 2000
     calls: int = 1000
     agents: int = 1000
     turn_ms: int = 2000
     payers: int = 100
+    followers: int = 1000
+    paced: int = 20
+    finished: int = 1_000_000
 
 
 Measured = Callable[[Path, Sizes], Coroutine[Any, Any, Sample]]
