@@ -5,7 +5,7 @@ BOOTSTRAP := $(PYTHON) scripts/bootstrap.py
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fix types test-all sim bench docs lock hooks ci clean
+.PHONY: help setup run ui test check fix types test-all sim bench docs lock hooks ci clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -15,6 +15,9 @@ setup: ## install everything a developer needs into .venv
 
 run: ## review this project's source with the example workflow; writes report.md and report.json
 	@$(BOOTSTRAP) run $(ARGS)
+
+ui: ## build the web interface into the package (needs Node 20.19 or newer)
+	@$(BOOTSTRAP) ui
 
 test: ## run all tests (ARGS="-k lease" goes to pytest)
 	@$(BOOTSTRAP) test $(ARGS)

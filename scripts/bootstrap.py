@@ -20,6 +20,7 @@ TOOLS = ROOT / ".tools"
 STAMP = VENV / "podium-stamp"
 VENV_PYTHON = VENV / "bin" / "python"
 LOCKS = ROOT / "requirements"
+UI = ROOT / "ui"
 
 PYTHON_MIN = (3, 11)
 PYTHON_BELOW = (3, 15)  # no wheels of the expression engine from here on
@@ -36,12 +37,14 @@ CHECKS = (
     ["python", "scripts/tidy.py"],
     ["lint-imports", "--no-logo"],
     ["mypy"],
+    ["hadolint", "deploy/Dockerfile"],
 )
 FIXES = (["ruff", "check", "--fix"], ["ruff", "format"])
 
 USAGE = """usage: bootstrap.py COMMAND [ARGUMENT ...]
   setup        install everything a developer needs
   run  [ARG]   run the review workflow on this project's source
+  ui           build the web interface into the package (needs Node 20.19 or newer)
   test [ARG]   run all tests; arguments go to pytest
   check        lint, format, house rules, import contracts, types
   fix          repair what the linter and the formatter can
@@ -64,6 +67,8 @@ def main(argv: list) -> int:
             become(RUN + rest, "runtime")
         elif command == "test":
             become(TEST + rest, "test")
+        elif command == "ui":
+            status = build_ui()
         elif command == "exec" and rest:
             become(rest, "dev")
         elif command in ("check", "fix"):
@@ -106,6 +111,22 @@ def run_all(commands: tuple) -> int:
             failed.append(" ".join(command))
     say(f"failed: {', '.join(failed)}" if failed else "all passed")
     return 1 if failed else 0
+
+
+def build_ui() -> int:
+    """Build the web interface with npm, which installs only inside of `ui`."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise SetupError("no npm; install Node 20.19 or newer to build the web interface")
+    lock, installed = UI / "package-lock.json", UI / "node_modules" / ".package-lock.json"
+    is_fresh = installed.is_file() and installed.stat().st_mtime >= lock.stat().st_mtime
+    commands = [[npm, "run", "build"]]
+    if not is_fresh:
+        commands.insert(0, [npm, "ci", "--no-audit", "--no-fund"])
+    status = 0
+    for command in commands:
+        status = status or subprocess.call(command, cwd=str(UI))
+    return status
 
 
 def inside() -> dict:
