@@ -12,7 +12,7 @@ LOCKED = ["--require-hashes", "-r", "requirements/test.txt", "-r", "requirements
 
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["tests", "wheel", "fresh", "lowest"]
+nox.options.sessions = ["tests", "wheel", "image", "fresh", "lowest"]
 
 
 def install_editable(session: nox.Session) -> None:
@@ -40,6 +40,14 @@ def wheel(session: nox.Session) -> None:
     session.chdir(room)
     session.run("podium", "init", "trial", "--template", "review")
     session.run("podium", "run", "trial/workflow.yaml", "--yes")
+
+
+@nox.session
+def image(session: nox.Session) -> None:
+    """Replay the steps of deploy/Dockerfile in a folder: no container daemon is needed."""
+    room = Path(session.create_tmp()) / "image"
+    session.run("rm", "-rf", str(room), external=True)
+    session.run("python", "scripts/image.py", str(room), *session.posargs)
 
 
 @nox.session

@@ -18,6 +18,7 @@ PROFILES = {
     "dev": ["--extra=fast", "--extra=test", "--extra=dev"],
     "test": ["--extra=fast", "--extra=test"],
     "runtime": [],
+    "image": ["--extra=fast", "--extra=http", "--extra=llm"],
 }
 SINGLE = {"build": "hatchling>=1.27,<2", "uv": "uv>=0.9"}
 

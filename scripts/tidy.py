@@ -50,6 +50,11 @@ BANNED_CALLS: Final = {
     "time.time_ns": ("src/*", (IN_CLOCKS,), CLOCK_REASON),
     "asyncio.create_task": ("*", (), TASK_REASON),
     "asyncio.ensure_future": ("*", (), TASK_REASON),
+    "asyncio.wait_for": (
+        "src/*",
+        (),
+        "use asyncio.timeout: before Python 3.12 this one may swallow a cancellation",
+    ),
     "asyncio.get_event_loop": ("*", (), "use asyncio.get_running_loop or asyncio.Runner"),
     "print": ("src/*", IN_TERMINALS, "return the text; only the command line prints"),
     "time.sleep": ("tests/*", ("tests/system/*",), "wait for a signal, or move the test clock"),
