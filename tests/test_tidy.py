@@ -21,6 +21,7 @@ BROKEN_FILES = [
     ("banned_calls", "src/podium/runtime/a.py", "import asyncio\nasyncio.create_task(f())"),
     ("banned_calls", "src/podium/runtime/a.py", "import asyncio\nasyncio.ensure_future(f())"),
     ("banned_calls", "src/podium/runtime/a.py", "import asyncio as a\na.get_event_loop()"),
+    ("banned_calls", "src/podium/runtime/a.py", "import asyncio\nasyncio.wait_for(x, 1)"),
     ("banned_calls", "src/podium/runtime/a.py", "print('here')"),
     ("banned_calls", "tests/runtime/test_a.py", "import time\ntime.sleep(0.1)"),
     ("banned_calls", "tests/runtime/test_a.py", "from asyncio import sleep\nsleep(0.1)"),
