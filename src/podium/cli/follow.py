@@ -68,10 +68,10 @@ class Follower:
         self._home_us = 0
         self._weighed_us = 0
 
-    async def follow(self, run_no: int, plan: Plan) -> int:
+    async def follow(self, run_no: int, plan: Plan, interrupts: Interrupts) -> int:
         """Follow the run and return the exit code."""
         self._look_at(run_no, plan)
-        interrupts = Interrupts(self._news.set)
+        interrupts.told = self._news.set
         streams = self._engine.registry.services.streams
         deaf = streams.listen_to_all(self._hear) if self._screen.wants_text else None
         try:

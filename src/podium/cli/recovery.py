@@ -106,7 +106,9 @@ class _Recovery:
     async def drive(self, app: App) -> int:
         """Run the engine until everything rests; return 130 if somebody interrupted."""
         news = asyncio.Event()
-        with Interrupts(news.set).caught() as interrupts:
+        interrupts = Interrupts()
+        interrupts.told = news.set
+        with interrupts.caught():
             quiet = 0
             # Twice in a row: between a step's end and the next one's start a run looks idle.
             # Then until those that wait have left memory, with the date of their next move.

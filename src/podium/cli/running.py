@@ -13,6 +13,7 @@ from podium.authoring.files import read_file
 from podium.authoring.inputs import parse_cli_inputs
 from podium.cli.background import live_engines, start_background
 from podium.cli.follow import WAITING, Follower, Wishes
+from podium.cli.interrupts import Interrupts
 from podium.cli.loading import FOLDER_LABEL, Loaded, load
 from podium.cli.output import emit, emit_json, note
 from podium.cli.report import print_view, run_document
@@ -58,23 +59,28 @@ async def start_and_follow(session: Session, order: Order) -> int:
         count = len(loaded.warnings)
         many = f"{count} warning{'s' if count != 1 else ''}"
         note(f"{many} about the definition: podium validate {order.target}")
-    async with session.driving(alone=True) as app:
-        value = await _input(app, loaded, order)
-        known = await _known(app, order.idempotency_key)
-        handle = await app.start(
-            loaded.startable,
-            input=value,
-            idempotency_key=order.idempotency_key,
-            priority=order.priority,
-            labels={FOLDER_LABEL: str(loaded.folder), **pairs(order.labels)},
-            version=order.version,
-            detach=order.detach,
-        )
-        if known == handle.run_no:
-            await _tell_reattached(app, handle)
-        if not order.detach:
-            return await follow_run(session, app, handle, order, limit_s=limit_s)
-        engines = await live_engines(app)
+    # From the first moment on: a run that was started must not be left by accident.
+    interrupts = Interrupts()
+    with interrupts.caught():
+        async with session.driving(alone=True) as app:
+            value = await _input(app, loaded, order)
+            known = await _known(app, order.idempotency_key)
+            handle = await app.start(
+                loaded.startable,
+                input=value,
+                idempotency_key=order.idempotency_key,
+                priority=order.priority,
+                labels={FOLDER_LABEL: str(loaded.folder), **pairs(order.labels)},
+                version=order.version,
+                detach=order.detach,
+            )
+            if known == handle.run_no:
+                await _tell_reattached(app, handle)
+            if not order.detach:
+                return await follow_run(
+                    session, app, handle, order, limit_s=limit_s, interrupts=interrupts
+                )
+            engines = await live_engines(app)
     return detached(session, handle, has_engine=bool(engines))
 
 
@@ -192,7 +198,13 @@ def detached(session: Session, handle: RunHandle, *, has_engine: bool) -> int:
 
 
 async def follow_run(
-    session: Session, app: App, handle: RunHandle, order: Order, *, limit_s: float | None = None
+    session: Session,
+    app: App,
+    handle: RunHandle,
+    order: Order,
+    *,
+    limit_s: float | None = None,
+    interrupts: Interrupts | None = None,
 ) -> int:
     """Follow a run that this process drives or watches, and report how it went."""
     row = await handle.row()
@@ -211,7 +223,7 @@ async def follow_run(
     if not session.as_json:
         note(f"{row.workflow} {handle.id}")
     follower = Follower(app, screen, wishes)
-    code = await follower.follow(row.run_no, plan)
+    code = await follower.follow(row.run_no, plan, interrupts or Interrupts())
     await _report(session, app, follower, order, code=code)
     return code
 

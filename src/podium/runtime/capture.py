@@ -86,6 +86,7 @@ def _stop_listening() -> None:
         if getattr(sys, name) is heard:
             setattr(sys, name, heard.stream)
     _HOOKS.streams.clear()
+    _HOOKS.elsewhere = None
 
 
 def send_output_to(stream: TextIO | None) -> None:

@@ -29,7 +29,7 @@ __all__ = ["Held", "Job", "Writer"]
 # write lock has no queue, and a busy writer would take it again before the other one looks.
 YIELD_S: Final = 0.002
 RENEWALS_PER_LEASE: Final = 3
-QUICK_S: Final = 0.0005
+QUICK_S: Final = 0.0008
 PACE_WEIGHT: Final = 0.1
 RENEWAL_RETRY_S: Final = 1.0
 
