@@ -154,7 +154,7 @@ const Cells = memo(function Cells({ run, now, isChosen, onToggle }: CellsProps) 
                 <Progress steps={run.steps} />
             </span>
             <span role="cell" className="c-time number quiet" title={moment(start, true)}>
-                {ago(start, now)}
+                {ago(start, Math.max(now, end))}
             </span>
             <span role="cell" className="end number">
                 {start === null ? "–" : duration(end - start)}
