@@ -1,12 +1,13 @@
 """What models may cost a workflow, told before the first call: nothing is sent or imported."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 
 import msgspec
 
 from podium.core.agents import AgentSpec, agents_below
 from podium.core.charges import NANO
 from podium.core.definition import Task, Workflow
+from podium.core.graph import all_tasks
 from podium.errors import ModelError
 from podium.gateway.asking import Ask, Estimate
 from podium.ports.models import Message, Role, Text
@@ -38,7 +39,7 @@ def forecast(
 
     `estimate` is that of the gateway; None: no model is configured.
     """
-    tasks = list(_all(workflow.tasks))
+    tasks = list(all_tasks(workflow.tasks))
     named = [task.uses.partition(":")[2] for task in tasks if task.uses.startswith("agent:")]
     agents = workflow.agents or {}
     reached: dict[str, AgentSpec] = {}
@@ -48,12 +49,6 @@ def forecast(
     found = [_of_agent(spec, estimate, default_model) for spec in reached.values()]
     asks = [task for task in tasks if task.uses == "llm"]
     return [*found, *(_of_task(task, estimate, default_model) for task in asks)]
-
-
-def _all(tasks: Sequence[Task]) -> Iterator[Task]:
-    for task in tasks:
-        yield task
-        yield from _all(task.tasks)
 
 
 def _of_agent(

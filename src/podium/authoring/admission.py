@@ -5,7 +5,7 @@ without this check it could name any function of any installed package.
 """
 
 import importlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Final
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from podium.core.agents import AgentSpec
 from podium.core.definition import Task, Workflow
+from podium.core.graph import all_tasks
 from podium.errors import AccessError, did_you_mean
 from podium.runtime.egress import is_public
 from podium.runtime.registry import load_target
@@ -35,7 +36,7 @@ class Admission:
 
     def check(self, workflow: Workflow) -> None:
         """Raise `AccessError` 403 for the first thing the definition may not name."""
-        for task in _tasks(workflow.tasks):
+        for task in all_tasks(workflow.tasks):
             self._check_uses(task)
         for slug, agent in (workflow.agents or {}).items():
             if self.agents.get(slug) != agent:
@@ -47,7 +48,7 @@ class Admission:
         Which step they are for is not looked at: that a workflow has a shell task is enough.
         """
         given: dict[str, Any] = arguments if isinstance(arguments, dict) else {}
-        if any(task.uses == "shell" for task in _tasks(workflow.tasks)):
+        if any(task.uses == "shell" for task in all_tasks(workflow.tasks)):
             if "command" in given:
                 self._check_program(given)
             _check_environment(given)
@@ -121,12 +122,6 @@ def _check_environment(arguments: dict[str, Any]) -> None:
                 why="It changes which program a name means.",
                 fix="Set it for the server instead.",
             )
-
-
-def _tasks(tasks: Sequence[Task]) -> Iterator[Task]:
-    for task in tasks:
-        yield task
-        yield from _tasks(task.tasks)
 
 
 def is_inside(entry: str) -> bool:

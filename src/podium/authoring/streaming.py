@@ -47,12 +47,14 @@ async def text_of(
     family: dict[int, bool] = {run_no: True}
     silent_s = 0.0
     try:
-        while heard.qsize() or await _goes_on(engine, run_no):
+        goes_on = await _goes_on(engine, run_no)
+        while goes_on or heard.qsize():
             chunk = await _next(heard, min(idle_s, LOOK_EVERY_S))
             if chunk is not None and await _belongs(engine, parse_run_id(chunk.run), family):
                 silent_s = 0.0
                 yield chunk
             elif chunk is None:
+                goes_on = await _goes_on(engine, run_no)
                 silent_s += min(idle_s, LOOK_EVERY_S)
                 if silent_s >= idle_s:
                     silent_s = 0.0

@@ -5,12 +5,13 @@ Dependencies on names that do not exist are ignored, except by the function that
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from podium.core.definition import Task
 
 __all__ = [
     "Ancestry",
+    "all_tasks",
     "find_cycle",
     "graph_depth",
     "graph_levels",
@@ -18,6 +19,15 @@ __all__ = [
     "topological_order",
     "unknown_dependencies",
 ]
+
+
+def all_tasks(tasks: Sequence[Task]) -> Iterator[Task]:
+    """Yield tasks with those inside of their blocks, each block before what is in it."""
+    waiting = list(reversed(tasks))
+    while waiting:
+        task = waiting.pop()
+        yield task
+        waiting.extend(reversed(task.tasks))
 
 
 def _edges(tasks: Sequence[Task]) -> dict[str, tuple[str, ...]]:

@@ -26,7 +26,13 @@ from podium.core.definition import (
     Workflow,
     WorkflowKind,
 )
-from podium.core.graph import find_cycle, graph_depth, graph_width, unknown_dependencies
+from podium.core.graph import (
+    all_tasks,
+    find_cycle,
+    graph_depth,
+    graph_width,
+    unknown_dependencies,
+)
 from podium.core.input_schemas import input_faults
 from podium.core.limit_faults import limit_faults
 from podium.core.ranges import Value, range_faults
@@ -90,7 +96,7 @@ def _workflow_faults(workflow: Workflow, limits: Limits) -> Iterator[Fault]:
     yield from agent_faults(workflow)
     if workflow.kind is WorkflowKind.CODE:
         return
-    count = sum(1 for _ in _all_tasks(workflow.tasks))
+    count = sum(1 for _ in all_tasks(workflow.tasks))
     if not count:
         yield Fault(
             code="PDM-D112",
@@ -110,14 +116,6 @@ def _workflow_faults(workflow: Workflow, limits: Limits) -> Iterator[Fault]:
     yield from _group_faults(workflow)
     yield from _output_faults(workflow.output, workflow.tasks, "/output")
     yield from _shape_warnings(workflow, limits)
-
-
-def _all_tasks(tasks: Sequence[Task]) -> Iterator[Task]:
-    waiting = list(tasks)
-    while waiting:
-        task = waiting.pop()
-        yield task
-        waiting.extend(task.tasks)
 
 
 def _name_faults(name: str, pointer: str, what: str) -> Iterator[Fault]:

@@ -8,7 +8,7 @@ cancelled, its result is ignored and it is named in the log.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
@@ -285,7 +285,16 @@ class Attempts:
         loop.call_later(silence, check)
 
     async def _invoke(self, invocation: Invocation) -> Any:
-        function, args, kwargs = invocation.function, invocation.args, invocation.kwargs
+        args, kwargs = invocation.args, invocation.kwargs
+        if invocation.check is not None:
+            known = await self._body(invocation.check, args, kwargs)
+            if known is not None:
+                return known
+        return await self._body(invocation.function, args, kwargs)
+
+    async def _body(
+        self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> Any:
         # The function of a method: the table would keep the object of a method alive.
         if _is_async(getattr(function, "__func__", function)):
             return await function(*args, **kwargs)

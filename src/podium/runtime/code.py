@@ -54,14 +54,21 @@ class ContinueAsNew(BaseException):
 class Invocation:
     """A function with the arguments of one attempt."""
 
-    __slots__ = ("args", "function", "kwargs")
+    __slots__ = ("args", "check", "function", "kwargs")
 
     def __init__(
-        self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        *,
+        check: Callable[..., Any] | None = None,
     ) -> None:
         self.function = function
         self.args = args
         self.kwargs = kwargs
+        self.check = check
+        """Asked first, with the same arguments: what it returns, if anything, is the result."""
 
 
 class Call:

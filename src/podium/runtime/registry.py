@@ -3,7 +3,6 @@
 Nothing is imported before a run needs it; validation never comes here.
 """
 
-import asyncio
 import hashlib
 import importlib
 import importlib.util
@@ -186,25 +185,12 @@ class Registry:
         """Return work that first asks whether an earlier attempt has done it."""
         found = work()
         check = self._function(verify.partition(":")[2])
-        return Invocation(unless_done, (Invocation(check, found.args, found.kwargs), found), {})
+        return Invocation(found.function, found.args, found.kwargs, check=check)
 
     def _function(self, target: str) -> Callable[..., Any]:
         function = self._functions.get(target) or load_target(target)
         inner: Callable[..., Any] = getattr(function, "function", function)
         return inner
-
-
-async def unless_done(check: Invocation, work: Invocation) -> Any:
-    """Return what `check` knows of an earlier attempt; do the work if it knows nothing."""
-    known = await _called(check)
-    return await _called(work) if known is None else known
-
-
-async def _called(body: Invocation) -> Any:
-    if inspect.iscoroutinefunction(body.function):
-        return await body.function(*body.args, **body.kwargs)
-    value = await asyncio.to_thread(body.function, *body.args, **body.kwargs)
-    return await value if inspect.iscoroutine(value) else value
 
 
 def _inactive(name: str) -> ConflictError:

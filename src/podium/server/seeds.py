@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from podium.core.definition import Task, Workflow
+from podium.core.definition import Workflow
+from podium.core.graph import all_tasks
 from podium.ports.store import RunRow
 from podium.runtime.views import RunView
 from podium.server.holdings import AgentShape
@@ -372,15 +373,11 @@ def _head(row: RunRow) -> dict[str, Any]:
 
 
 def _settings(plan: Workflow) -> ExecutionSettings:
-    cached = [task.name for task in _tasks(plan.tasks) if "cache" in (task.extensions or {})]
+    cached = [task.name for task in all_tasks(plan.tasks) if "cache" in (task.extensions or {})]
     return ExecutionSettings(
         concurrency=Concurrency(max_parallel_steps=plan.settings.max_parallel_steps),
         caching=Caching(enabled=bool(cached), tasks=cached),
     )
-
-
-def _tasks(tasks: Sequence[Task]) -> list[Task]:
-    return [each for task in tasks for each in (task, *_tasks(task.tasks))]
 
 
 def _step(told: Step) -> OrchestrationStep:
